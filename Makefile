@@ -1,0 +1,36 @@
+# For people used to `make`: every target is `cargo xtask …` (see `cargo xtask help`), called through a script that first
+# makes sure there are a Rust toolchain and a C compiler to build with.
+#
+#   make                  an installable package in target/package
+#   make demo             fetch a page and a file over HTTPS, in Tcl 8.6 and in Tcl 9
+#   make test             all tests      [TESTS=PATTERN] [TCL=8.6|9]
+#   make install          put the package where tclsh finds it      [PREFIX=/usr/local] [TCLLIBDIR=DIR] [DESTDIR=DIR]
+#   make uninstall        and remove it from there      [the same variables]
+#   make clean            remove what was built
+
+XTASK = @sh xtask/run.sh
+
+# Passed on only where given, so that xtask knows a wish from a default. Through the environment: no quoting needed.
+export PREFIX DESTDIR TCLLIBDIR TESTS TCL
+
+all: package
+
+package:
+	$(XTASK) package
+
+demo:
+	$(XTASK) demo
+
+test check:
+	$(XTASK) test
+
+install:
+	$(XTASK) install
+
+uninstall:
+	$(XTASK) uninstall
+
+clean:
+	cargo clean
+
+.PHONY: all package demo test check install uninstall clean

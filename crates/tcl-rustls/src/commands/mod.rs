@@ -1,0 +1,73 @@
+//! The commands of the module, by subject.
+
+mod certificates;
+mod channels;
+mod credentials;
+mod sockets;
+mod stores;
+
+use tcl_stubs::{Error, Interp, Obj};
+
+use crate::failure::Failure;
+
+/// What a command's body is.
+type Body = fn(&Interp<'_>, &[Obj]) -> Result<Obj, Failure>;
+
+/// Defines all commands in `::twapi`.
+pub(crate) fn define(interp: &Interp<'_>) {
+    let tables = [sockets::COMMANDS, channels::COMMANDS, credentials::COMMANDS, stores::COMMANDS, certificates::COMMANDS];
+    for &(name, body) in tables.into_iter().flatten() {
+        interp.create_command(&format!("::twapi::{name}"), move |interp: &Interp<'_>, words: &[Obj]| {
+            body(interp, words.get(1..).unwrap_or_default()).map_err(|failure| failure.to_error_in(interp))
+        });
+    }
+    for &(name, what) in LATER {
+        interp.create_command(&format!("::twapi::{name}"), move |_: &Interp<'_>, _: &[Obj]| -> Result<Obj, Error> {
+            Err(Failure::Unsupported(what.to_owned()).to_error())
+        });
+    }
+}
+
+/// Every exported command's name.
+pub(crate) fn names() -> Vec<&'static str> {
+    let tables = [sockets::COMMANDS, channels::COMMANDS, credentials::COMMANDS, stores::COMMANDS, certificates::COMMANDS];
+    let mut names: Vec<_> = tables.into_iter().flatten().map(|&(name, _)| name).collect();
+    names.extend(LATER.iter().map(|&(name, _)| name));
+    names.extend(["tls_background_error", "cert_store_iterate"]);
+    names
+}
+
+/// Commands of the module that this version does not have: they say so.
+const LATER: &[(&str, &str)] = &[
+    ("cert_verify", "cert_verify"),
+    ("cert_extension", "cert_extension"),
+    ("cert_fetch", "cert_fetch"),
+];
+
+/// `No value supplied`, `Invalid option` and the like, for the options of the certificate commands: each takes a
+/// value. Gives the values in the order of `known`.
+fn parse_options<const N: usize>(words: &[Obj], known: [&str; N]) -> Result<[Option<Obj>; N], Failure> {
+    let mut values = [const { None }; N];
+    let mut rest = words;
+    while let Some((name, after)) = rest.split_first() {
+        let name = name.to_text();
+        let Some(index) = known.iter().position(|&option| option == name) else {
+            let known = known.join(", ");
+            return Err(Failure::BadArguments(format!("Invalid option '{name}'. Must be one of {known}.")));
+        };
+        let Some((value, after)) = after.split_first() else {
+            return Err(Failure::BadArguments(format!("No value supplied for option '{name}'")));
+        };
+        values[index] = Some(value.clone());
+        rest = after;
+    }
+    Ok(values)
+}
+
+fn wrong_args(usage: &str) -> Failure {
+    Failure::WrongArguments(format!("\"{usage}\""))
+}
+
+fn elements(value: &Obj) -> Result<Vec<Obj>, Failure> {
+    value.elements().map_err(|_| Failure::BadArguments(format!("'{}' is not a list.", value.to_text())))
+}

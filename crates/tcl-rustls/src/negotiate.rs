@@ -1,0 +1,177 @@
+//! From connection to open channel: the handshake, the verdict on the peer, and what follows from either.
+//!
+//! Scripts run here (verifier, callback of a listener), and only where nothing is borrowed: the channel is looked at
+//! afresh after each, for the script may have closed it.
+
+use tcl_stubs::{Channel, Events, Obj, WeakChannel};
+use tls_session::Verdict;
+
+use crate::driver::{self, Stage, State, TlsChannel, Verifier};
+use crate::failure::Failure;
+use crate::pump::{Goal, NoRoom, Outcome, Reads};
+
+/// Takes the handshake as far as it goes; true once the channel is open.
+///
+/// # Errors
+/// The channel's first failure, at this and every later call.
+pub(crate) fn advance(chan: &Channel<TlsChannel>, reads: Reads) -> Result<bool, Failure> {
+    loop {
+        match chan.driver().with(|state| state.negotiate(reads))?? {
+            Outcome::Reached => return Ok(true),
+            Outcome::Blocked => return Ok(false),
+            Outcome::VerdictNeeded => judge(chan)?,
+        }
+    }
+}
+
+/// Something happened below while negotiating.
+pub(crate) fn on_event(chan: Channel<TlsChannel>, reads: Reads) {
+    match advance(&chan, reads) {
+        Ok(false) => driver::refresh(&chan),
+        Ok(true) => opened(chan),
+        Err(Failure::Busy | Failure::Verifying) => {}
+        Err(failure) => failed(chan, failure),
+    }
+}
+
+/// The time for the handshake is over.
+pub(crate) fn on_deadline(weak: &WeakChannel<TlsChannel>, milliseconds: u64) {
+    let Some(chan) = weak.upgrade() else { return };
+    let failure = Failure::Timeout { milliseconds };
+    fail(&chan, failure.clone());
+    failed(chan, failure);
+}
+
+/// Makes `failure` the channel's failure, unless it has one or is open.
+pub(crate) fn fail(chan: &Channel<TlsChannel>, failure: Failure) {
+    let _ = chan.driver().with(|state| {
+        if !matches!(state.stage, Stage::Failed(_) | Stage::Closed) {
+            state.stage = Stage::Failed(failure);
+            state.deadline = None;
+        }
+    });
+}
+
+/// Tells whoever waits that the channel is open.
+fn opened(chan: Channel<TlsChannel>) {
+    let accepted = chan.driver().with(|state| state.accepted.take()).ok().flatten();
+    match accepted {
+        Some(accepted) => accepted.deliver(&chan),
+        None => announce(chan),
+    }
+}
+
+/// Tells whoever waits that the channel has failed.
+fn failed(chan: Channel<TlsChannel>, failure: Failure) {
+    let accepted = chan.driver().with(|state| state.accepted.take()).ok().flatten();
+    match accepted {
+        Some(accepted) => accepted.refuse(&chan, &failure),
+        None => announce(chan),
+    }
+}
+
+/// Delivers what the script waits for and what is there.
+fn announce(chan: Channel<TlsChannel>) {
+    driver::refresh(&chan);
+    if let Ok(ready) = chan.driver().with(State::ready) {
+        chan.notify(ready);
+    }
+}
+
+impl State {
+    fn negotiate(&mut self, reads: Reads) -> Result<Outcome, Failure> {
+        match &self.stage {
+            Stage::Open => return Ok(Outcome::Reached),
+            Stage::Failed(failure) => return Err(failure.clone()),
+            Stage::Closed => return Err(Failure::NotOpen { operation: "use the channel", state: "CLOSED" }),
+            Stage::Judging => return Err(Failure::Verifying),
+            Stage::Initial | Stage::Negotiating => {}
+        }
+        let pump = self.pump()?;
+        let outcome = pump.run(&mut NoRoom, Goal::Handshake, reads);
+        let begun = pump.has_begun();
+        match &outcome {
+            Ok(Outcome::Reached) => {
+                pump.deadline = None;
+                self.deadline = None;
+                self.stage = Stage::Open;
+                self.note_certificates();
+            }
+            Ok(Outcome::VerdictNeeded) => {
+                self.stage = Stage::Judging;
+                self.note_certificates();
+            }
+            Ok(Outcome::Blocked) if begun => self.stage = Stage::Negotiating,
+            Ok(Outcome::Blocked) => {}
+            Err(failure) => {
+                self.deadline = None;
+                self.stage = Stage::Failed(failure.clone());
+            }
+        }
+        outcome
+    }
+
+    /// Leaves what is known of the certificates where `sspi_remote_cert` finds it.
+    fn note_certificates(&mut self) {
+        if let Some(pump) = &self.pump {
+            self.context.note(pump.session.peer_certificates(), pump.session.local_identity());
+        }
+    }
+
+    /// Ends the verifier's turn. Another failure may have come first, such as the deadline.
+    fn pronounce(&mut self, answer: Result<bool, Failure>) -> Result<(), Failure> {
+        match &self.stage {
+            Stage::Judging => {}
+            Stage::Failed(failure) => return Err(failure.clone()),
+            _ => return Err(Failure::ClosedByVerifier),
+        }
+        let refusal = match answer {
+            Ok(true) => {
+                self.pump()?.session.verdict(Verdict::Accept);
+                self.stage = Stage::Negotiating;
+                return Ok(());
+            }
+            Ok(false) => Failure::VerifierRefused,
+            Err(failure) => failure,
+        };
+        self.pump()?.session.verdict(Verdict::Reject);
+        self.deadline = None;
+        self.stage = Stage::Failed(refusal.clone());
+        Err(refusal)
+    }
+}
+
+/// Lets the verifier judge the peer.
+fn judge(chan: &Channel<TlsChannel>) -> Result<(), Failure> {
+    let (verifier, context) = chan.driver().with(|state| (state.settings.verifier.clone(), state.context_name()))?;
+    // Nothing is watched while the verifier runs.
+    driver::refresh(chan);
+    let answer = match verifier {
+        Some(verifier) => ask(chan, &verifier, &context),
+        None => Err(Failure::VerifierRefused),
+    };
+    if !chan.is_open() {
+        return Err(Failure::ClosedByVerifier);
+    }
+    chan.driver().with(|state| state.pronounce(answer))?
+}
+
+/// `{*}COMMAND CHAN CONTEXT`, at global level; what is no boolean counts as false.
+fn ask(chan: &Channel<TlsChannel>, verifier: &Verifier, context: &str) -> Result<bool, Failure> {
+    let arguments = [Obj::text(&chan.name()), Obj::text(context)];
+    verifier
+        .interp
+        .with(|interp| interp.aside(|interp| interp.call_prefix(&verifier.command, arguments)))
+        .ok_or(Failure::VerifierRefused)?
+        .map(|answer| answer.to_bool().unwrap_or(false))
+        .map_err(Failure::Script)
+}
+
+impl State {
+    /// What is wanted and there.
+    fn ready(&mut self) -> Events {
+        let situation = self.situation();
+        let writable = !situation.unsent || matches!(self.stage, Stage::Failed(_));
+        situation.wanted & (Events::READABLE.when(situation.input_ready) | Events::WRITABLE.when(writable))
+    }
+}

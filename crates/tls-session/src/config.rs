@@ -1,0 +1,258 @@
+//! Configurations: built once per credentials and policy, cheap to clone.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::SupportedProtocolVersion;
+use rustls::client::Resumption;
+use rustls::server::NoServerSessionStorage;
+use rustls::version::{TLS12, TLS13};
+use tls_certs::{ClientCertPolicy, Identity, TrustAnchors};
+
+use crate::error::Error;
+use crate::resolver::{ClientIdentities, ServerIdentities};
+
+/// The protocol versions a side is willing to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Protocols {
+    /// TLS 1.2 (RFC 5246).
+    pub tls12: bool,
+    /// TLS 1.3 (RFC 8446).
+    pub tls13: bool,
+}
+
+impl Default for Protocols {
+    /// Both.
+    fn default() -> Self {
+        Self { tls12: true, tls13: true }
+    }
+}
+
+/// How a client verifies the server's certificate.
+#[derive(Clone, Debug)]
+pub enum ServerVerification {
+    /// The chain must end in one of these, and the name, usage and validity must fit.
+    Anchors(Arc<TrustAnchors>),
+    /// The owner judges, see [`Event::VerdictNeeded`](crate::Event::VerdictNeeded). The server's
+    /// possession of its key is still proved.
+    Deferred,
+}
+
+/// What a client session needs.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// The protocol versions to offer.
+    pub protocols: Protocols,
+    /// Certificates to present to a server that asks; the first that fits is sent.
+    pub identities: Vec<Identity>,
+    /// How the server is verified.
+    pub verification: ServerVerification,
+    /// Application protocols to offer, best first (RFC 7301); none: the extension is not sent.
+    pub alpn: Vec<Vec<u8>>,
+}
+
+/// What a server wants of a client's certificate.
+#[derive(Clone, Debug)]
+pub enum ClientCertificate {
+    /// Not asked for.
+    NotAsked,
+    /// Asked for, not required; possession is proved, the chain is not judged.
+    Asked,
+    /// Asked for, not required; when there is one its chain must end in one of these.
+    AskedAndVerified(Arc<TrustAnchors>),
+}
+
+/// What a server session needs.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The protocol versions to accept.
+    pub protocols: Protocols,
+    /// At least one. Chosen by the name the client asks for, then by its signature schemes.
+    pub identities: Vec<Identity>,
+    /// Whether the client is asked for a certificate.
+    pub client_certificate: ClientCertificate,
+    /// Application protocols, best first (RFC 7301); none: the client's offer is ignored.
+    pub alpn: Vec<Vec<u8>>,
+    /// Ask for a verdict when the handshake is complete, before any data is delivered.
+    pub verdict: bool,
+}
+
+/// A client's configuration, to be shared by many sessions.
+#[derive(Clone)]
+pub struct ClientConfig {
+    pub(crate) rustls: Arc<rustls::ClientConfig>,
+    pub(crate) verdict: bool,
+}
+
+impl ClientConfig {
+    /// Builds the configuration.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] if no protocol version is chosen or an application protocol's name
+    /// is unusable.
+    pub fn new(options: ClientOptions) -> Result<Self, Error> {
+        check_alpn(&options.alpn)?;
+        let provider = tls_certs::provider();
+        let (verifier, verdict) = match options.verification {
+            ServerVerification::Anchors(anchors) => (tls_certs::server_verifier(anchors, &provider), false),
+            ServerVerification::Deferred => (tls_certs::deferred_server_verifier(&provider), true),
+        };
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions(options.protocols)?)
+            .map_err(unusable)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = if options.identities.is_empty() {
+            builder.with_no_client_auth()
+        } else {
+            let identities = ClientIdentities::new(options.identities);
+            builder.with_client_cert_resolver(Arc::new(identities))
+        };
+        config.alpn_protocols = options.alpn;
+        // A resumed session skips the server's proof; it needs a store of its own per policy.
+        config.resumption = Resumption::disabled();
+        Ok(Self { rustls: Arc::new(config), verdict })
+    }
+
+    /// The same configuration with other application protocols, without building all anew.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] if a name is unusable.
+    pub fn with_alpn(&self, alpn: Vec<Vec<u8>>) -> Result<Self, Error> {
+        check_alpn(&alpn)?;
+        let mut config = rustls::ClientConfig::clone(&self.rustls);
+        config.alpn_protocols = alpn;
+        Ok(Self { rustls: Arc::new(config), verdict: self.verdict })
+    }
+}
+
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConfig").field("verdict", &self.verdict).finish_non_exhaustive()
+    }
+}
+
+/// A server's configuration, to be shared by many sessions.
+#[derive(Clone)]
+pub struct ServerConfig {
+    pub(crate) rustls: Arc<rustls::ServerConfig>,
+    pub(crate) verdict: bool,
+}
+
+impl ServerConfig {
+    /// Builds the configuration.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] if there is no identity, no protocol version is chosen, or an
+    /// application protocol's name is unusable.
+    pub fn new(options: ServerOptions) -> Result<Self, Error> {
+        check_alpn(&options.alpn)?;
+        if options.identities.is_empty() {
+            return Err(Error::Configuration("a server needs a certificate".into()));
+        }
+        let provider = tls_certs::provider();
+        let policy = match options.client_certificate {
+            ClientCertificate::NotAsked => None,
+            ClientCertificate::Asked => Some(ClientCertPolicy::Requested),
+            ClientCertificate::AskedAndVerified(anchors) => Some(ClientCertPolicy::Verified(anchors)),
+        };
+        let verifier = policy.map(|policy| tls_certs::client_verifier(policy, &provider));
+        let builder = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions(options.protocols)?)
+            .map_err(unusable)?;
+        let builder = match verifier {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let identities = ServerIdentities::new(options.identities);
+        let mut config = builder.with_cert_resolver(Arc::new(identities));
+        config.alpn_protocols = options.alpn;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Self { rustls: Arc::new(config), verdict: options.verdict })
+    }
+
+    /// The same configuration with other application protocols, without building all anew.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] if a name is unusable.
+    pub fn with_alpn(&self, alpn: Vec<Vec<u8>>) -> Result<Self, Error> {
+        check_alpn(&alpn)?;
+        let mut config = rustls::ServerConfig::clone(&self.rustls);
+        config.alpn_protocols = alpn;
+        Ok(Self { rustls: Arc::new(config), verdict: self.verdict })
+    }
+}
+
+impl fmt::Debug for ServerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerConfig").field("verdict", &self.verdict).finish_non_exhaustive()
+    }
+}
+
+fn versions(protocols: Protocols) -> Result<Vec<&'static SupportedProtocolVersion>, Error> {
+    let chosen: Vec<_> = [(protocols.tls13, &TLS13), (protocols.tls12, &TLS12)]
+        .into_iter()
+        .filter_map(|(wanted, version)| wanted.then_some(version))
+        .collect();
+    if chosen.is_empty() {
+        return Err(Error::Configuration("no protocol version is chosen".into()));
+    }
+    Ok(chosen)
+}
+
+/// RFC 7301, section 3.1: names of 1 to 255 bytes in a list of at most 65535.
+fn check_alpn(names: &[Vec<u8>]) -> Result<(), Error> {
+    let sizes_fit = names.iter().all(|name| (1..=255).contains(&name.len()));
+    let total: usize = names.iter().map(|name| 1 + name.len()).sum();
+    if sizes_fit && u16::try_from(total).is_ok() {
+        Ok(())
+    } else {
+        let rule = "an application protocol's name has 1 to 255 bytes, all together at most 65535";
+        Err(Error::Configuration(rule.into()))
+    }
+}
+
+#[allow(clippy::needless_pass_by_value)] // used as a function value
+fn unusable(error: rustls::Error) -> Error {
+    Error::Configuration(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn options() -> ClientOptions {
+        ClientOptions {
+            protocols: Protocols::default(),
+            identities: Vec::new(),
+            verification: ServerVerification::Deferred,
+            alpn: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn options_that_cannot_work_are_refused() {
+        let neither = Protocols { tls12: false, tls13: false };
+        let refused = ClientConfig::new(ClientOptions { protocols: neither, ..options() });
+        assert!(matches!(refused, Err(Error::Configuration(_))));
+        let refused = ServerConfig::new(ServerOptions {
+            protocols: Protocols::default(),
+            identities: Vec::new(),
+            client_certificate: ClientCertificate::NotAsked,
+            alpn: Vec::new(),
+            verdict: false,
+        });
+        assert!(matches!(refused, Err(Error::Configuration(_))));
+    }
+
+    #[test]
+    fn application_protocol_names_have_bounds() {
+        let config = ClientConfig::new(options()).unwrap();
+        assert!(config.with_alpn(vec![b"h2".to_vec(), vec![b'x'; 255]]).is_ok());
+        for bad in [vec![Vec::new()], vec![vec![b'x'; 256]], vec![vec![b'x'; 255]; 257]] {
+            assert!(matches!(config.with_alpn(bad), Err(Error::Configuration(_))));
+        }
+    }
+}
