@@ -155,8 +155,9 @@ proc until {condition {ms {}}} {
         if {[clock milliseconds] > $end} {
             return -code error "not within $ms ms: $condition"
         }
-        after 2 {set ::support::tick 1}
+        set id [after 2 {set ::support::tick 1}]
         vwait ::support::tick
+        after cancel $id
     }
 }
 

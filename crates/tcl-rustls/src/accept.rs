@@ -43,8 +43,7 @@ impl Accepted {
 
 /// Tells the application through `tls_background_error`. Its error becomes the background error, else the original.
 pub(crate) fn report(interp: &Interp<'_>, error: &Error) {
-    let words =
-        [Obj::text("::twapi::tls_background_error"), Obj::text(error.message()), error_options(error)];
+    let words = [Obj::text("::twapi::tls_background_error"), Obj::text(error.message()), error_options(error)];
     let reported = interp.call(&words).err();
     interp.background_error(reported.as_ref().unwrap_or(error));
 }

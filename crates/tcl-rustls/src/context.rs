@@ -55,8 +55,7 @@ impl Context {
     /// It has sent none.
     pub(crate) fn local_certificate(&self) -> Result<HeldCertificate, Failure> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let certificate =
-            known.local.clone().ok_or(Failure::NoCertificate("No certificate was sent to the peer."))?;
+        let certificate = known.local.clone().ok_or(Failure::NoCertificate("No certificate was sent to the peer."))?;
         Ok(HeldCertificate { certificate, store: None })
     }
 }

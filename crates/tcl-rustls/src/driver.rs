@@ -17,7 +17,7 @@ use crate::credentials::CredentialsHandle;
 use crate::failure::Failure;
 use crate::fault::{self, Fault};
 use crate::interest::{Progress, Situation};
-use crate::pump::{Goal, Input, Outcome, Pump, Reads, Sent};
+use crate::pump::{Deadline, Goal, Input, Outcome, Pump, Reads, Sent};
 use crate::{linger, negotiate};
 
 /// The driver of one TLS channel.
@@ -41,7 +41,9 @@ pub(crate) struct State {
     pub(crate) context_handle: Option<ContextHandle>,
     /// What becomes of a server's connection once it is open or has failed.
     pub(crate) accepted: Option<Accepted>,
-    /// Fires when the handshake has taken too long.
+    /// When the handshake has taken too long, for one who waits for it.
+    pub(crate) limit: Option<Deadline>,
+    /// Fires then, for the event loop.
     pub(crate) deadline: Option<Timer>,
     /// What Tcl wants to hear of.
     wanted: Events,
@@ -104,6 +106,7 @@ impl TlsChannel {
                 context: Arc::new(Context::default()),
                 context_handle: None,
                 accepted: None,
+                limit: None,
                 deadline: None,
                 wanted: Events::NONE,
                 wake: None,
@@ -301,8 +304,7 @@ impl State {
             if let Some(error) = pump.send_failure() {
                 return Err(Failure::Below(error.clone()));
             }
-            self.covered =
-                pump.session.write(bytes).map_err(|error| Failure::Session { error, negotiating: false })?;
+            self.covered = pump.session.write(bytes).map_err(|error| Failure::Session { error, negotiating: false })?;
         }
     }
 
@@ -315,9 +317,8 @@ impl State {
             });
         }
         let ending = self.pump.as_ref()?.session.ending()?;
-        (ending == Ending::Truncated).then(|| {
-            "the peer closed the connection without ending the TLS session: data may be missing".to_owned()
-        })
+        (ending == Ending::Truncated)
+            .then(|| "the peer closed the connection without ending the TLS session: data may be missing".to_owned())
     }
 
     fn own_options(&self) -> [(&'static str, String); 3] {
@@ -500,4 +501,3 @@ impl ChannelDriver for TlsChannel {
         refresh(chan);
     }
 }
-

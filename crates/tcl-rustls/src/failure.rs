@@ -66,18 +66,21 @@ impl Failure {
             Self::Below(ChannelError::System(errno)) => {
                 Error::new(format!("system error {}", errno.0)).with_code(["POSIX", "UNKNOWN"])
             }
-            Self::Timeout { milliseconds } => negotiation_failed(&format!(
-                "the handshake was not complete after {milliseconds} milliseconds"
-            ))
-            .with_code(["TWAPI", "TLS", "TIMEOUT"]),
+            Self::Timeout { milliseconds } => {
+                negotiation_failed(&format!("the handshake was not complete after {milliseconds} milliseconds"))
+                    .with_code(["TWAPI", "TLS", "TIMEOUT"])
+            }
             Self::VerifierRefused => {
                 negotiation_failed("Verifier callback returned false").with_code(["TWAPI", "TLS", "VERIFYFAIL"])
             }
             Self::ClosedByVerifier => {
                 negotiation_failed("the verifier closed the channel").with_code(["TWAPI", "TLS", "VERIFYFAIL"])
             }
-            Self::Verifying => Error::new("the channel cannot be used for data while its verifier runs")
-                .with_code(["TWAPI", "TLS", "VERIFYING"]),
+            Self::Verifying => Error::new("the channel cannot be used for data while its verifier runs").with_code([
+                "TWAPI",
+                "TLS",
+                "VERIFYING",
+            ]),
             Self::Busy => Error::new("the channel is at work and cannot be used from within its own operation")
                 .with_code(["TWAPI", "TLS", "BUSY"]),
             Self::NotOpen { operation, state } => {
@@ -89,8 +92,9 @@ impl Failure {
                 Error::new(format!("\"{given}\" is not a valid {wanted} handle")).with_code(["TWAPI", "BADARGS"])
             }
             Self::NoCertificate(what) => win32(what.to_string(), code::NO_CREDENTIALS),
-            Self::Unsupported(what) => Error::new(format!("{what} is not supported by this version"))
-                .with_code(["TWAPI", "UNSUPPORTED"]),
+            Self::Unsupported(what) => {
+                Error::new(format!("{what} is not supported by this version")).with_code(["TWAPI", "UNSUPPORTED"])
+            }
         }
     }
 
@@ -165,13 +169,18 @@ fn session_error(error: &tls_session::Error, negotiating: bool) -> Error {
         E::PeerSentNoCertificate => code::NO_CREDENTIALS,
         E::Decrypt => code::DECRYPT_FAILURE,
         E::HandshakeEof => {
-            return negotiation_failed("the connection was closed before the handshake was complete")
-                .with_code(["TWAPI", "TLS", "NEGOTIATE", "EOF"]);
+            return negotiation_failed("the connection was closed before the handshake was complete").with_code([
+                "TWAPI",
+                "TLS",
+                "NEGOTIATE",
+                "EOF",
+            ]);
         }
         E::Rejected => return Failure::VerifierRefused.to_error(),
         E::NotOpen => return Error::new("the TLS handshake is not complete").with_code(["TWAPI", "TLS", "STATE"]),
         E::WriteClosed => {
-            return Error::new("the sending direction of the TLS channel is closed").with_code(["TWAPI", "TLS", "STATE"]);
+            return Error::new("the sending direction of the TLS channel is closed")
+                .with_code(["TWAPI", "TLS", "STATE"]);
         }
         E::Configuration(what) => {
             return Error::new(format!("{}.", sentence(what))).with_code(["TWAPI", "BADARGS"]);

@@ -61,13 +61,8 @@ pub(crate) fn listen(interp: &Interp<'_>, socket_command: &str, options: ServerS
     words.push(Obj::text(&port));
     let opened = interp.call_prefix(socket_command, words).and_then(|name| Parent::adopt(interp, &name.to_text()));
     let parent = opened.inspect_err(|_| delete_command(interp, &command))?;
-    let listener = Listener {
-        parent: RefCell::new(Some(parent)),
-        command,
-        interp: id,
-        credentials: credentials_name,
-        verifier,
-    };
+    let listener =
+        Listener { parent: RefCell::new(Some(parent)), command, interp: id, credentials: credentials_name, verifier };
     let chan = Channel::create("tls", Events::NONE, listener);
     chan.register(interp);
     Ok(chan.name())
@@ -173,9 +168,7 @@ impl ChannelDriver for Listener {
     ) -> Result<(), OptionError> {
         let listener = chan.driver();
         if listener.own_options().iter().any(|(own, _)| *own == name) {
-            return Err(OptionError::Failed(
-                Failure::BadArguments(format!("Option {name} is read-only.")).to_error(),
-            ));
+            return Err(OptionError::Failed(Failure::BadArguments(format!("Option {name} is read-only.")).to_error()));
         }
         match listener.with_parent(|parent| parent.set_option(interp, name, value)) {
             Some(Err(OptionError::Unknown(known))) => Err(Self::unknown(known)),

@@ -87,12 +87,16 @@ impl State {
             Stage::Judging => return Err(Failure::Verifying),
             Stage::Initial | Stage::Negotiating => {}
         }
+        // The event loop keeps the time for a channel that does not wait.
+        let deadline = self.limit.filter(|_| self.blocking && reads == Reads::AsNeeded);
         let pump = self.pump()?;
+        pump.deadline = deadline;
         let outcome = pump.run(&mut NoRoom, Goal::Handshake, reads);
         let begun = pump.has_begun();
         match &outcome {
             Ok(Outcome::Reached) => {
                 pump.deadline = None;
+                self.limit = None;
                 self.deadline = None;
                 self.stage = Stage::Open;
                 self.note_certificates();

@@ -112,9 +112,6 @@ fn limit_handshake(chan: &Channel<TlsChannel>, limit: Duration) -> Result<(), Fa
     let timer = Timer::after(limit, move || negotiate::on_deadline(&weak, milliseconds));
     chan.driver().with(|state| {
         state.deadline = Some(timer);
-        if let Some(pump) = state.pump.as_mut() {
-            pump.deadline = Some(Deadline { at: Instant::now() + limit, milliseconds });
-        }
+        state.limit = Some(Deadline { at: Instant::now() + limit, milliseconds });
     })
 }
-

@@ -12,8 +12,7 @@ use crate::failure::Failure;
 /// How long an accepted connection may negotiate, unless the script says otherwise.
 const ACCEPT_LIMIT_MS: u64 = 30_000;
 
-const SOCKET_USAGE: &str =
-    "\"tls_socket ?options? host port\" or \"tls_socket -server command ?options? port\"";
+const SOCKET_USAGE: &str = "\"tls_socket ?options? host port\" or \"tls_socket -server command ?options? port\"";
 const STARTTLS_USAGE: &str = "\"starttls chan ?-server? ?options?\"";
 
 /// What both sides need.
@@ -246,7 +245,9 @@ impl Raw {
         if let Some(command) = &verifier {
             let is_prefix = Obj::text(command).elements().is_ok_and(|words| !words.is_empty());
             if !is_prefix {
-                return Err(bad(format!("Value '{command}' specified for option '-verifier' is not a command prefix.")));
+                return Err(bad(format!(
+                    "Value '{command}' specified for option '-verifier' is not a command prefix."
+                )));
             }
         }
         let verifier = verifier.map(|command| Verifier { interp, command });

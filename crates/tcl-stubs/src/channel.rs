@@ -70,8 +70,12 @@ pub trait ChannelDriver: Send + Sized + 'static {
     ///
     /// # Errors
     /// See [`OptionError`].
-    fn set_option(chan: &Channel<Self>, interp: Option<&Interp<'_>>, name: &str, value: &str)
-    -> Result<(), OptionError>;
+    fn set_option(
+        chan: &Channel<Self>,
+        interp: Option<&Interp<'_>>,
+        name: &str,
+        value: &str,
+    ) -> Result<(), OptionError>;
 
     /// The operating system's handle for a direction.
     fn handle(chan: &Channel<Self>, direction: Events) -> Option<OsHandle>;
@@ -356,4 +360,3 @@ fn unused_name(prefix: &str) -> String {
         }
     }
 }
-

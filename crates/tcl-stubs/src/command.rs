@@ -37,7 +37,12 @@ pub(crate) fn create(interp: Interp<'_>, name: &str, command: impl Command) {
     }
 }
 
-unsafe extern "C" fn run(data: *mut c_void, interp: *mut sys::Interp, count: c_int, words: *const *mut sys::Obj) -> c_int {
+unsafe extern "C" fn run(
+    data: *mut c_void,
+    interp: *mut sys::Interp,
+    count: c_int,
+    words: *const *mut sys::Obj,
+) -> c_int {
     // SAFETY: Tcl gives the live interpreter that the command was called in.
     let Some(interp) = (unsafe { Interp::from_raw(interp) }) else { return sys::ERROR };
     let outcome = panics::catch(|| {

@@ -49,8 +49,9 @@ pub unsafe fn load_extension(interp: *mut c_void, load: fn(&Interp<'_>) -> Resul
         Interp::from_raw(raw)
     };
     let Some(interp) = interp else { return sys::ERROR };
-    let outcome = panics::catch(|| load(&interp))
-        .unwrap_or_else(|panic| Err(Error::new(format!("internal error: {}", panic.message())).with_code(["TCL", "PANIC"])));
+    let outcome = panics::catch(|| load(&interp)).unwrap_or_else(|panic| {
+        Err(Error::new(format!("internal error: {}", panic.message())).with_code(["TCL", "PANIC"]))
+    });
     match outcome {
         Ok(()) => sys::OK,
         Err(error) => {

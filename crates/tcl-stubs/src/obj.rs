@@ -209,4 +209,3 @@ pub(crate) fn length(count: usize) -> isize {
     let limit = if sys::wide_sizes() { isize::MAX } else { i32::MAX as isize };
     isize::try_from(count).unwrap_or(limit).min(limit)
 }
-

@@ -73,10 +73,8 @@ pub(crate) type ChannelProc = unsafe extern "C" fn(*mut c_void, c_int);
 pub(crate) type TimerProc = unsafe extern "C" fn(*mut c_void);
 pub(crate) type ExitProc = unsafe extern "C" fn(*mut c_void);
 pub(crate) type InterpDeleteProc = unsafe extern "C" fn(*mut c_void, *mut Interp);
-pub(crate) type GetOptionProc =
-    unsafe extern "C" fn(*mut c_void, *mut Interp, *const c_char, *mut DString) -> c_int;
-pub(crate) type SetOptionProc =
-    unsafe extern "C" fn(*mut c_void, *mut Interp, *const c_char, *const c_char) -> c_int;
+pub(crate) type GetOptionProc = unsafe extern "C" fn(*mut c_void, *mut Interp, *const c_char, *mut DString) -> c_int;
+pub(crate) type SetOptionProc = unsafe extern "C" fn(*mut c_void, *mut Interp, *const c_char, *const c_char) -> c_int;
 
 /// `Tcl_ChannelType`, version 5, as both Tcl versions read it.
 #[repr(C)]

@@ -81,11 +81,15 @@ fn channel_message(error: &Error) -> Obj {
     Obj::list([Obj::text("-code"), Obj::integer(1), Obj::text("-errorcode"), code, Obj::text(error.message())])
 }
 
-unsafe extern "C" fn input<D: ChannelDriver>(data: *mut c_void, into: *mut c_char, room: c_int, errno: *mut c_int) -> c_int {
+unsafe extern "C" fn input<D: ChannelDriver>(
+    data: *mut c_void,
+    into: *mut c_char,
+    room: c_int,
+    errno: *mut c_int,
+) -> c_int {
     // SAFETY: Tcl calls with our instance data and a buffer of `room` bytes that is its alone.
-    let (chan, mut buffer) = unsafe {
-        (channel::<D>(data), InputBuffer::new(into.cast(), usize::try_from(room).unwrap_or(0)))
-    };
+    let (chan, mut buffer) =
+        unsafe { (channel::<D>(data), InputBuffer::new(into.cast(), usize::try_from(room).unwrap_or(0))) };
     match guarded(&chan, |chan| D::input(chan, &mut buffer)) {
         Ok(()) => c_int::try_from(buffer.filled()).unwrap_or(c_int::MAX),
         Err(error) => {
@@ -96,7 +100,12 @@ unsafe extern "C" fn input<D: ChannelDriver>(data: *mut c_void, into: *mut c_cha
     }
 }
 
-unsafe extern "C" fn output<D: ChannelDriver>(data: *mut c_void, from: *const c_char, count: c_int, errno: *mut c_int) -> c_int {
+unsafe extern "C" fn output<D: ChannelDriver>(
+    data: *mut c_void,
+    from: *const c_char,
+    count: c_int,
+    errno: *mut c_int,
+) -> c_int {
     let count = usize::try_from(count).unwrap_or(0);
     if count == 0 {
         return 0;
@@ -136,13 +145,11 @@ unsafe extern "C" fn close2<D: ChannelDriver>(data: *mut c_void, interp: *mut sy
     match flags & (sys::CLOSE_READ | sys::CLOSE_WRITE) {
         0 => {
             // SAFETY: this is Tcl's last use of the instance data; the interpreter is null or live.
-            let (chan, interp) = unsafe {
-                (Channel::<D>::from_last_data(data.cast::<Instance<D>>()), Interp::from_raw(interp))
-            };
+            let (chan, interp) =
+                unsafe { (Channel::<D>::from_last_data(data.cast::<Instance<D>>()), Interp::from_raw(interp)) };
             let poisoned = chan.poison().get().is_some();
-            let result = panics::catch(|| D::close(&chan, interp.as_ref())).unwrap_or_else(|panic| {
-                Err(panic_error::<D>(panic.message()).into())
-            });
+            let result = panics::catch(|| D::close(&chan, interp.as_ref()))
+                .unwrap_or_else(|panic| Err(panic_error::<D>(panic.message()).into()));
             chan.forget_raw();
             match result {
                 Ok(()) => 0,
@@ -182,13 +189,21 @@ unsafe extern "C" fn thread_action<D: ChannelDriver>(data: *mut c_void, action: 
     // While it is being created the channel has no name yet and belongs nowhere else.
     if chan.is_open() {
         let _ = guarded(&chan, |chan| {
-            if arrives { D::attach(chan) } else { D::detach(chan) }
+            if arrives {
+                D::attach(chan)
+            } else {
+                D::detach(chan)
+            }
             Ok(())
         });
     }
 }
 
-unsafe extern "C" fn get_handle<D: ChannelDriver>(data: *mut c_void, direction: c_int, handle: *mut *mut c_void) -> c_int {
+unsafe extern "C" fn get_handle<D: ChannelDriver>(
+    data: *mut c_void,
+    direction: c_int,
+    handle: *mut *mut c_void,
+) -> c_int {
     // SAFETY: Tcl calls with our instance data.
     let chan = unsafe { channel::<D>(data) };
     match guarded(&chan, |chan| Ok(D::handle(chan, Events::from_raw(direction)))) {

@@ -113,9 +113,7 @@ fn cert_thumbprint(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     match algorithm.map(|algorithm| algorithm.to_text()).as_deref() {
         None | Some("sha1") => Ok(Obj::text(&hexadecimal(&certificate.sha1_thumbprint(), ""))),
         Some("sha256") => Ok(Obj::text(&hexadecimal(&certificate.sha256_thumbprint(), ""))),
-        Some(other) => {
-            Err(Failure::BadArguments(format!("Invalid algorithm '{other}'. Must be one of sha1, sha256.")))
-        }
+        Some(other) => Err(Failure::BadArguments(format!("Invalid algorithm '{other}'. Must be one of sha1, sha256."))),
     }
 }
 
@@ -187,9 +185,7 @@ fn name_text(name: &Name, options: &[Obj]) -> Result<Obj, Failure> {
             "x500" => name.x500(),
             "rfc4514" => name.rfc4514(),
             other => {
-                return Err(Failure::BadArguments(format!(
-                    "Invalid format '{other}'. Must be one of x500, rfc4514."
-                )));
+                return Err(Failure::BadArguments(format!("Invalid format '{other}'. Must be one of x500, rfc4514.")));
             }
         },
         "simpledisplay" | "friendlydisplay" => name.simple_display(),

@@ -15,7 +15,8 @@ type Body = fn(&Interp<'_>, &[Obj]) -> Result<Obj, Failure>;
 
 /// Defines all commands in `::twapi`.
 pub(crate) fn define(interp: &Interp<'_>) {
-    let tables = [sockets::COMMANDS, channels::COMMANDS, credentials::COMMANDS, stores::COMMANDS, certificates::COMMANDS];
+    let tables =
+        [sockets::COMMANDS, channels::COMMANDS, credentials::COMMANDS, stores::COMMANDS, certificates::COMMANDS];
     for &(name, body) in tables.into_iter().flatten() {
         interp.create_command(&format!("::twapi::{name}"), move |interp: &Interp<'_>, words: &[Obj]| {
             body(interp, words.get(1..).unwrap_or_default()).map_err(|failure| failure.to_error_in(interp))
@@ -30,19 +31,18 @@ pub(crate) fn define(interp: &Interp<'_>) {
 
 /// Every exported command's name.
 pub(crate) fn names() -> Vec<&'static str> {
-    let tables = [sockets::COMMANDS, channels::COMMANDS, credentials::COMMANDS, stores::COMMANDS, certificates::COMMANDS];
-    let mut names: Vec<_> = tables.into_iter().flatten().map(|&(name, _)| name).collect();
+    let tables =
+        [sockets::COMMANDS, channels::COMMANDS, credentials::COMMANDS, stores::COMMANDS, certificates::COMMANDS];
+    let public = |name: &&str| !name.contains("::");
+    let mut names: Vec<_> = tables.into_iter().flatten().map(|&(name, _)| name).filter(public).collect();
     names.extend(LATER.iter().map(|&(name, _)| name));
     names.extend(["tls_background_error", "cert_store_iterate"]);
     names
 }
 
 /// Commands of the module that this version does not have: they say so.
-const LATER: &[(&str, &str)] = &[
-    ("cert_verify", "cert_verify"),
-    ("cert_extension", "cert_extension"),
-    ("cert_fetch", "cert_fetch"),
-];
+const LATER: &[(&str, &str)] =
+    &[("cert_verify", "cert_verify"), ("cert_extension", "cert_extension"), ("cert_fetch", "cert_fetch")];
 
 /// `No value supplied`, `Invalid option` and the like, for the options of the certificate commands: each takes a
 /// value. Gives the values in the order of `known`.

@@ -144,9 +144,7 @@ fn search(kind: &str, term: Option<&Obj>) -> Result<Search, Failure> {
         "has_private_key" => Search::PrivateKey,
         "key_identifier" => Search::KeyIdentifier(needed()?.to_bytes()?),
         "sha1_hash" => Search::Sha1(sha1(needed()?)?),
-        "certificate" | "existing" => {
-            Search::Existing(handles::look_up::<HeldCertificate>(&text()?)?.certificate)
-        }
+        "certificate" | "existing" => Search::Existing(handles::look_up::<HeldCertificate>(&text()?)?.certificate),
         other => {
             return Err(Failure::BadArguments(format!(
                 "Invalid search type '{other}'. Must be one of any, certificate, existing, has_private_key, \
@@ -161,7 +159,8 @@ fn sha1(term: &Obj) -> Result<[u8; 20], Failure> {
     let digits: String = term.to_text().chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
     let from_hex = (digits.len() == 40 && digits.is_ascii())
         .then(|| {
-            let bytes: Option<Vec<u8>> = (0..20).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).ok()).collect();
+            let bytes: Option<Vec<u8>> =
+                (0..20).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).ok()).collect();
             bytes
         })
         .flatten();
