@@ -151,6 +151,16 @@ impl State {
         self.pump.as_mut().ok_or(Failure::NotOpen { operation: "use the channel", state })
     }
 
+    /// Makes `failure` the channel's failure, for every later call, and ends the connection: the peer shall hear of it
+    /// now, not when the script closes the channel.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        self.stage = Stage::Failed(failure);
+        self.deadline = None;
+        if let Some(pump) = self.pump.as_mut() {
+            pump.abort();
+        }
+    }
+
     /// A read would not have to look below.
     fn input_ready(&mut self) -> bool {
         match (&self.stage, self.pump.as_mut()) {
@@ -268,7 +278,7 @@ impl State {
         let Some(pump) = self.pump.as_mut() else { return };
         match pump.run(&mut crate::pump::NoRoom, Goal::Plaintext, reads) {
             Ok(_) | Err(Failure::Session { .. }) => {}
-            Err(failure) => self.stage = Stage::Failed(failure),
+            Err(failure) => self.fail(failure),
         }
     }
 
@@ -280,7 +290,7 @@ impl State {
             Ok(Outcome::Reached) => Ok(()),
             Ok(Outcome::Blocked | Outcome::VerdictNeeded) => Err(Failure::Below(ChannelError::WOULD_BLOCK)),
             Err(failure) => {
-                self.stage = Stage::Failed(failure.clone());
+                self.fail(failure.clone());
                 Err(failure)
             }
         }
@@ -401,10 +411,8 @@ impl ChannelDriver for TlsChannel {
         pump.parent.attach();
         let result = match stage {
             Stage::Open => pump.close_output().map(drop),
-            // Aborted: the alert of a failure may leave, and nothing else.
             _ => {
-                let _ = pump.hand_over();
-                pump.parent.close_output();
+                pump.abort();
                 Ok(())
             }
         };

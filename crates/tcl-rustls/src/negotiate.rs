@@ -46,8 +46,7 @@ pub(crate) fn on_deadline(weak: &WeakChannel<TlsChannel>, milliseconds: u64) {
 pub(crate) fn fail(chan: &Channel<TlsChannel>, failure: Failure) {
     let _ = chan.driver().with(|state| {
         if !matches!(state.stage, Stage::Failed(_) | Stage::Closed) {
-            state.stage = Stage::Failed(failure);
-            state.deadline = None;
+            state.fail(failure);
         }
     });
 }
@@ -107,10 +106,7 @@ impl State {
             }
             Ok(Outcome::Blocked) if begun => self.stage = Stage::Negotiating,
             Ok(Outcome::Blocked) => {}
-            Err(failure) => {
-                self.deadline = None;
-                self.stage = Stage::Failed(failure.clone());
-            }
+            Err(failure) => self.fail(failure.clone()),
         }
         outcome
     }
@@ -139,8 +135,7 @@ impl State {
             Err(failure) => failure,
         };
         self.pump()?.session.verdict(Verdict::Reject);
-        self.deadline = None;
-        self.stage = Stage::Failed(refusal.clone());
+        self.fail(refusal.clone());
         Err(refusal)
     }
 }

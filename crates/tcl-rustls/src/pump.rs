@@ -195,8 +195,18 @@ impl Pump {
         queued.map(|()| closed).map_err(Failure::Below)
     }
 
+    /// Ends the connection without close_notify: the alert of a failure may leave, and nothing else.
+    pub(crate) fn abort(&mut self) {
+        if !self.output_closed {
+            // There is nobody left to report this to, beside the failure that is reported already.
+            let _ = self.hand_over();
+            self.output_closed = true;
+            self.parent.close_output();
+        }
+    }
+
     /// Hands what may still leave to Tcl's own buffer.
-    pub(crate) fn hand_over(&mut self) -> Result<(), ChannelError> {
+    fn hand_over(&mut self) -> Result<(), ChannelError> {
         if self.output_closed {
             return Ok(());
         }

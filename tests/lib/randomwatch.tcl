@@ -1,0 +1,27 @@
+# Watches over a test from another process: randomwatch.tcl PID SECONDS
+#
+# The test writes a line now and then; when none comes for SECONDS, the test
+# hangs: its last line is printed and process PID is killed. Ends with its stdin.
+
+lassign $argv pid seconds
+set line start
+proc rearm {} {
+    after cancel bark
+    after [expr {$::seconds * 1000}] bark
+}
+proc bark {} {
+    puts stderr "HANG: $::line"
+    catch {exec kill -KILL $::pid}
+    exit 1
+}
+fconfigure stdin -blocking 0
+fileevent stdin readable {
+    if {[gets stdin text] >= 0} {
+        set line $text
+        rearm
+    } elseif {[eof stdin]} {
+        exit 0
+    }
+}
+rearm
+vwait forever
