@@ -9,6 +9,11 @@ package require twapi_crypto
 
 set megabytes 100
 
+# What goes wrong in the background, such as a client that refuses the certificate, is told in one line.
+interp bgerror {} {apply {{message options} {
+    puts stderr "  (server)     $message"
+}}}
+
 # Credentials for the server: the certificate that names it, from a store made of the PEM file.
 proc credentials {file} {
     set f [open $file]

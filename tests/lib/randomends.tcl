@@ -30,7 +30,7 @@ proc ends::run {kind alphabet ops} {
     array set W [list kind $kind fault {} accepted {} op {} trace {} up 0]
     foreach side {c s} {
         array set S [list $side,chan {} $side,open 1 $side,w 1 $side,blocking 0 $side,enc binary $side,out lf \
-            $side,rh {} $side,ateof 0 $side,wh 0 $side,loose 0 $side,depth 0 $side,broken 0]
+            $side,rh {} $side,ateof 0 $side,wh 0 $side,loose 0 $side,depth 0 $side,broken 0 $side,buffersize 4096]
     }
     try {
         Scratch
@@ -272,6 +272,7 @@ proc ends::ReadableNow {side} {
     } elseif {$k ne {}} {
         set k [expr {max($k, [pipe::left $w] / 500)}]
     }
+    if {$type eq "gets" && ![pipe::haslines $w]} {set type all}
     switch $type {
         all {set data [Read $side]}
         gets {set data [Gets $side]}
@@ -320,7 +321,7 @@ proc ends::Settle {w} {
     lassign $S($r,rh) type
     # Tcl itself fires no event for what is left when a read ended before half a character: see to it that all is read.
     set alone [expr {$type eq {} || $::pipe::P($w,enc) eq "utf-8"}]
-    if {$type eq "gets" && !$S($r,blocking) && !$alone} {
+    if {$type eq "gets" && !$S($r,blocking) && !$alone && [pipe::haslines $w]} {
         Wait {[pipe::lines $w] == 0} {all lines come to the handler}
         if {!$::pipe::P($w,ended)} {
             # half a line is for nobody's handler
@@ -349,7 +350,7 @@ proc ends::Settle {w} {
     if {!$S($r,open)} return
     pipe::compact $w
     set ::pipe::P($w,load) 0
-    set S($r,loose) 0
+    if {$S($r,rh) eq {}} {set S($r,loose) 0}
     if {!$::pipe::P($w,lax) && [set n [chan pending input $S($r,chan)]]} {Fail "$n bytes pending where all was read"}
     if {$S($w,open) && $S($w,w) && !$S($w,broken)} {
         Wait {[chan pending output $S($w,chan)] == 0} {nothing is pending for output}

@@ -35,6 +35,7 @@ proc ends::Op.write {side size offset parts} {
     variable S
     set chan $S($side,chan)
     if {!$S($side,w)} {return [Try $side {puts -nonewline $chan [pipe::content $size $offset]}]}
+    set size [Bounded $size]
     Room $side [expr {$size * $parts * 2}]
     if {$size * $parts + $::pipe::P($side,load) > 12000000} return
     if {!$S([peer $side],open)} {Break $side}
@@ -42,6 +43,12 @@ proc ends::Op.write {side size offset parts} {
         Put $side [pipe::content $size [expr {$offset + $i * 77}]]
     }
     return
+}
+
+# SIZE, or less where the buffers are small.
+proc ends::Bounded {size} {
+    variable S
+    return [expr {min($size, 2000 * $S(c,buffersize), 2000 * $S(s,buffersize))}]
 }
 
 proc ends::Put {side chars} {
@@ -53,7 +60,7 @@ proc ends::Put {side chars} {
     }
     set bytes [pipe::encode $chars $S($side,out)]
     # before the event loop can bring it to the other side
-    pipe::write $side $bytes
+    pipe::write $side $bytes $S($side,out)
     puts -nonewline $chan [pipe::text $chars $S($side,enc)]
     switch [fconfigure $chan -buffering] {
         none {pipe::flush $side}
@@ -110,6 +117,7 @@ proc ends::Op.stream {side size offset count} {
     variable S
     if {!$S($side,w) || $S($side,broken) || !$S([peer $side],open)} return
     Unblock
+    set size [Bounded $size]
     if {$::pipe::P(alphabet) eq "text"} {set size [expr {min($size, 5000)}]}
     set S($side,wh) 0
     set ::ends::streaming $count
@@ -171,7 +179,7 @@ proc ends::Op.gets {side} {
     variable S
     variable W
     set w [peer $side]
-    if {$S($side,rh) ne {} || $::pipe::P($w,lax)} return
+    if {$S($side,rh) ne {} || $::pipe::P($w,lax) || ![pipe::haslines $w]} return
     if {[pipe::line $w] < 0 && [pipe::sure $w] < [pipe::left $w] && $S($w,w) && $S($w,open)} {
         Room $w 0
         Flush $w
@@ -182,6 +190,7 @@ proc ends::Op.gets {side} {
         # nothing, or half a line, which stays for who reads bytes
         lassign [Gets $side] got
         if {$got >= 0} {Fail "gets returned a line of $got where none is whole"}
+        if {$S($side,loose)} return
         return [list eof [eof $S($side,chan)] blocked [fblocked $S($side,chan)]]
     }
     if {$S($side,blocking)} {
@@ -193,7 +202,7 @@ proc ends::Op.gets {side} {
         if {$got != $n} {Fail "gets returned $got, not $n"}
     }
     if {$S($side,loose)} return
-    return [list eof [eof $S($side,chan)] blocked [fblocked $S($side,chan)]]
+    return [list eof [eof $S($side,chan)]]
 }
 
 proc ends::Op.readall {side} {
@@ -266,14 +275,14 @@ proc ends::Op.copyin {side size offset when} {
     set r [peer $side]
     if {!$S($side,w) || $S($side,broken) || !$S($r,open)} return
     if {$S($side,enc) ne "binary" || $S($side,out) ne "lf"} return
-    set chars [pipe::content $size $offset]
+    set chars [pipe::content [Bounded $size] $offset]
     set bytes [pipe::encode $chars lf]
     set n [string length $bytes]
     Room $side $n
     set file [Scratch]
     puts -nonewline $file $bytes
     seek $file 0
-    pipe::write $side $bytes
+    pipe::write $side $bytes $S($side,out)
     if {$when eq "now"} {
         if {$::pipe::P($side,load) > $::ends::light} {
             # a copy without -command blocks
@@ -330,7 +339,10 @@ proc ends::Op.buffering {side value} {
 
 proc ends::Op.buffersize {side value} {
     variable S
+    # large data by small pieces takes its time
+    set value [expr {max($value, $::pipe::P(c,load) / 2000, $::pipe::P(s,load) / 2000)}]
     fconfigure $S($side,chan) -buffersize $value
+    set S($side,buffersize) $value
     return [fconfigure $S($side,chan) -buffersize]
 }
 

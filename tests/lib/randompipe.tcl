@@ -17,8 +17,9 @@ proc pipe::reset {alphabet} {
     set P(alphabet) $alphabet
     foreach w {c s} {
         # wire: written and not dropped; sure: so much of it has been flushed; pos: so far the reader is;
-        # load: written since the last time all was read; lax: the model knows no more what arrives
-        array set P [list $w,wire {} $w,sure 0 $w,pos 0 $w,load 0 $w,ended 0 $w,lax 0 $w,enc binary $w,trans lf]
+        # load: written since the last time all was read; lax: the model knows no more what
+        # arrives; lf: some lines may end in \n alone
+        array set P [list $w,wire {} $w,sure 0 $w,pos 0 $w,load 0 $w,ended 0 $w,lax 0 $w,lf 0 $w,enc binary $w,trans lf]
     }
 }
 
@@ -70,9 +71,10 @@ proc pipe::encode {chars trans} {
 
 # --- the writer's end ---------------------------------------------------------
 
-proc pipe::write {w bytes} {
+proc pipe::write {w bytes trans} {
     variable P
     append P($w,wire) $bytes
+    if {$trans ne "crlf" && $bytes ne {}} {set P($w,lf) 1}
     incr P($w,load) [string length $bytes]
     unset -nocomplain P($w,chars)
 }
@@ -130,6 +132,12 @@ proc pipe::next {w n} {
     return [string range [Chars $w] $P($w,pos) [expr {$P($w,pos) + $n - 1}]]
 }
 
+# Whether gets finds the ends of lines (by crlf translation it knows no others).
+proc pipe::haslines {w} {
+    variable P
+    return [expr {$P($w,trans) ne "crlf" || !$P($w,lf)}]
+}
+
 # The length of the line that comes next, its newline not counted; -1: none is on its way as a whole.
 proc pipe::line {w} {
     # a search makes a string of what it searches: let it be a copy, and a short one; the content has no longer lines
@@ -179,7 +187,7 @@ proc pipe::compact {w} {
     set P($w,sure) [expr {max(0, $P($w,sure) - $n)}]
     set P($w,pos) 0
     unset -nocomplain P($w,chars)
-    if {$P($w,wire) eq {}} {set P($w,load) 0}
+    if {$P($w,wire) eq {}} {array set P [list $w,load 0 $w,lf 0]}
 }
 
 # How many characters of RAW become N when each \r\n becomes \n.

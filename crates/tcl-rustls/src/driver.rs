@@ -190,7 +190,13 @@ impl State {
 
     /// Watches below, and arranges to wake up, as the situation asks.
     fn refresh(&mut self, weak: impl FnOnce() -> WeakChannel<TlsChannel>) -> Result<(), Failure> {
-        let interest = self.situation().interest();
+        let situation = self.situation();
+        if situation.is_quiet()
+            && let Some(pump) = self.pump.as_mut()
+        {
+            pump.session.release_idle_buffers();
+        }
+        let interest = situation.interest();
         if interest.wake.is_empty() {
             self.wake = None;
         } else if self.wake.as_ref().is_none_or(Timer::has_fired) {
@@ -395,7 +401,7 @@ impl ChannelDriver for TlsChannel {
         closed.and_then(|result| result).map_err(|failure| failure.to_channel_error())
     }
 
-    fn close(chan: &Channel<Self>, interp: Option<&Interp<'_>>) -> Result<(), ChannelError> {
+    fn close(chan: &Channel<Self>, _interp: Option<&Interp<'_>>) -> Result<(), ChannelError> {
         fault::trigger(&chan.driver().fault, Fault::Close);
         let taken = chan.driver().with(|state| {
             state.wake = None;
@@ -416,7 +422,7 @@ impl ChannelDriver for TlsChannel {
                 Ok(())
             }
         };
-        linger::release(pump, blocking, interp.is_some());
+        linger::release(pump, blocking);
         // What the peer has done to the connection is no error of ours at its end.
         match result {
             Err(Failure::Below(ChannelError::System(errno))) if errno.is_connection_lost() => Ok(()),

@@ -37,6 +37,11 @@ pub(crate) struct Interest {
 }
 
 impl Situation {
+    /// Nothing is on its way in or out: the moment to give memory back.
+    pub(crate) fn is_quiet(self) -> bool {
+        self.progress == Progress::Open && !self.unsent && !self.input_ready
+    }
+
     /// What to watch, and what to deliver at once.
     pub(crate) fn interest(self) -> Interest {
         let reads = self.wanted.intersects(Events::READABLE);

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tcl_stubs::{ChannelError, Errno, Events, Parent, Timer, at_thread_exit};
 
@@ -26,35 +26,49 @@ struct Lingering {
     _limit: Timer,
 }
 
+/// How long the sockets of a thread that exits may take together: nobody will look after them later.
+const EXIT_LIMIT: Duration = Duration::from_millis(500);
+
 thread_local! {
     static LINGERING: RefCell<VecDeque<Lingering>> = const { RefCell::new(VecDeque::new()) };
     static NEXT: Cell<u64> = const { Cell::new(0) };
-    static EXITING: Cell<bool> = const { Cell::new(false) };
+    static PREPARED: Cell<bool> = const { Cell::new(false) };
+    /// Set once the thread exits: until when sockets may be waited for.
+    static EXIT_DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Makes sure that this thread's exit does not forget those that linger. To be called before the first channel.
+pub(crate) fn prepare() {
+    if PREPARED.replace(true) {
+        return;
+    }
+    at_thread_exit(|| {
+        let deadline = Instant::now() + EXIT_LIMIT;
+        EXIT_DEADLINE.set(Some(deadline));
+        for entry in LINGERING.with_borrow_mut(std::mem::take) {
+            wait_for_end(&entry.parent, deadline);
+        }
+    });
 }
 
 /// Gives up the channel below a TLS channel that is closed, at once or when it is time.
-pub(crate) fn release(pump: Pump, blocking: bool, event_loop: bool) {
+pub(crate) fn release(pump: Pump, blocking: bool) {
     let ended = pump.is_below_ended() || pump.session.ending().is_some();
     let parent = pump.into_parent();
-    let first = NEXT.get() == 0;
     // Only sockets are reset by what they have not read; a pipe's close may have to wait for a process.
-    if parent.kind() != "tcp" || EXITING.get() {
+    if parent.kind() != "tcp" || parent.set_blocking(false).is_err() {
         return;
     }
-    if parent.set_blocking(false).is_err() || drained(&parent) || ended || !event_loop {
-        // Tcl flushes a non-blocking channel in the background, and not at all at exit.
-        if blocking {
-            let _ = parent.set_blocking(true);
-        }
+    if drained(&parent) || ended {
+        restore(&parent, blocking);
+        return;
+    }
+    if let Some(deadline) = EXIT_DEADLINE.get() {
+        wait_for_end(&parent, deadline);
+        restore(&parent, blocking);
         return;
     }
     let id = NEXT.replace(NEXT.get() + 1);
-    if first {
-        at_thread_exit(|| {
-            EXITING.set(true);
-            drop(take_all());
-        });
-    }
     parent.on_event(move |_| drain(id));
     if parent.watch(Events::READABLE).is_err() {
         return;
@@ -65,6 +79,23 @@ pub(crate) fn release(pump: Pump, blocking: bool, event_loop: bool) {
         if list.len() > MOST { list.pop_front() } else { None }
     });
     drop(surplus);
+}
+
+/// Tcl flushes a blocking channel whatever happens, a non-blocking one in the background, and not at all at exit.
+fn restore(parent: &Parent, blocking: bool) {
+    if blocking {
+        let _ = parent.set_blocking(true);
+    }
+}
+
+/// Drops what comes until the peer ends or the time is over.
+fn wait_for_end(parent: &Parent, deadline: Instant) {
+    while !drained(parent) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || parent.wait(Events::READABLE, left) != Ok(true) {
+            return;
+        }
+    }
 }
 
 /// Looks after the sockets that linger, in programs that never enter the event loop.
@@ -113,8 +144,4 @@ fn take(id: u64) -> Option<Lingering> {
         })
         .ok()
         .flatten()
-}
-
-fn take_all() -> VecDeque<Lingering> {
-    LINGERING.with_borrow_mut(std::mem::take)
 }

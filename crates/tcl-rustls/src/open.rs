@@ -76,6 +76,7 @@ pub(crate) fn channel(
     if !parent.fits_notifier() {
         return Err(Failure::Below(tcl_stubs::Errno::TOO_MANY_FILES.into()));
     }
+    linger::prepare();
     linger::sweep();
     let inherited = parent.generic_options();
     let early = parent.make_binary();

@@ -51,7 +51,8 @@ pub trait ChannelDriver: Send + Sized + 'static {
     /// What `close CHAN write` shall raise.
     fn close_output(chan: &Channel<Self>) -> Result<(), ChannelError>;
 
-    /// The channel is gone. Tcl has flushed what it had. After an exit of the thread has begun, `interp` is `None`.
+    /// The channel is gone. Tcl has flushed what it had. There is no interpreter where the channel is closed after a
+    /// flush in the background, or at exit.
     ///
     /// # Errors
     /// What `close` shall raise; the channel is gone all the same.

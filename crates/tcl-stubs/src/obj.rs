@@ -79,7 +79,7 @@ impl Obj {
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         // SAFETY: the value is live; the bytes are copied before anything can change it.
         unsafe {
-            let (start, count) = sys::get_byte_array_from_obj(self.as_ptr());
+            let (start, count) = sys::get_bytes_from_obj(self.as_ptr());
             if start.is_null() {
                 return Err(Error::new("expected a binary value, but it holds a character above 255")
                     .with_code(["TCL", "VALUE", "BYTES"]));

@@ -321,19 +321,20 @@ transfer_slots! {
     395 write_raw(chan: *mut Channel, from: *const c_char; length);
 }
 
-/// The bytes of a value and their count (`Tcl_GetByteArrayFromObj`, slot 33); null where Tcl 9 finds a character
-/// that is no byte.
+/// The bytes of a value and their count (`Tcl_GetByteArrayFromObj`, slot 33, before Tcl 9; `Tcl_GetBytesFromObj`, slot
+/// 650, since); null where Tcl 9 finds a character that is no byte.
 ///
 /// # Safety
 /// `obj` is live; the result is valid until the value changes.
-pub(crate) unsafe fn get_byte_array_from_obj(obj: *mut Obj) -> (*const u8, usize) {
+pub(crate) unsafe fn get_bytes_from_obj(obj: *mut Obj) -> (*const u8, usize) {
     type Narrow = unsafe extern "C" fn(*mut Obj, *mut c_int) -> *const u8;
-    type Wide = unsafe extern "C" fn(*mut Obj, *mut isize) -> *const u8;
-    // SAFETY: the slot holds a function of the type chosen.
+    type Wide = unsafe extern "C" fn(*mut Interp, *mut Obj, *mut isize) -> *const u8;
+    // SAFETY: the slot holds a function of the type chosen; a null interpreter suppresses the message.
     unsafe {
         if wide_sizes() {
             let mut length = 0_isize;
-            let bytes = std::mem::transmute::<*const c_void, Wide>(slot(33))(obj, &raw mut length);
+            let null = std::ptr::null_mut();
+            let bytes = std::mem::transmute::<*const c_void, Wide>(slot(650))(null, obj, &raw mut length);
             (bytes, usize::try_from(length).unwrap_or(0))
         } else {
             let mut length: c_int = 0;

@@ -19,6 +19,7 @@ mod error;
 mod general_name;
 mod identity;
 mod key;
+mod kx_p521;
 mod name;
 mod peer_name;
 mod pem;

@@ -61,6 +61,7 @@ pub fn provider() -> Arc<CryptoProvider> {
             aws_lc_rs::kx_group::X25519,
             aws_lc_rs::kx_group::SECP256R1,
             aws_lc_rs::kx_group::SECP384R1,
+            crate::kx_p521::SECP521R1,
         ];
         Arc::new(provider)
     });

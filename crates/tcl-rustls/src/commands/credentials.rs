@@ -112,18 +112,32 @@ impl Parameters {
         if let Some(list) = protocols {
             parsed.protocols = protocol_versions(&elements(&list)?)?;
         }
-        // Every suite on offer has at least 128 bits; what a script asks for below that is given more.
-        for (name, value) in [("-cipherstrength", strength), ("-sessionlifespan", lifespan)] {
-            let numbers = value.as_ref().map(elements).transpose()?.unwrap_or_default();
-            if numbers.iter().any(|number| number.to_integer().is_none_or(|number| number < 0)) {
-                return Err(Failure::BadArguments(format!("Non-integer value specified for option '{name}'.")));
-            }
-            if name == "-cipherstrength" && numbers.iter().any(|number| number.to_integer() > Some(256)) {
-                return Err(Failure::BadArguments("No cipher of more than 256 bits is offered.".to_owned()));
-            }
-        }
+        check_strength(&numbers("-cipherstrength", strength.as_ref())?)?;
+        // Sessions are not resumed, so none lasts longer than the script wants.
+        numbers("-sessionlifespan", lifespan.as_ref())?;
         Ok(parsed)
     }
+}
+
+fn numbers(name: &str, value: Option<&Obj>) -> Result<Vec<i64>, Failure> {
+    let words = value.map(elements).transpose()?.unwrap_or_default();
+    let numbers: Option<Vec<i64>> = words.iter().map(|word| word.to_integer().filter(|&number| number >= 0)).collect();
+    numbers.ok_or_else(|| Failure::BadArguments(format!("Non-integer value specified for option '{name}'.")))
+}
+
+/// The least and the most bits of a cipher; 0 stands for no limit. The suites on offer have 128 to 256 bits.
+fn check_strength(limits: &[i64]) -> Result<(), Failure> {
+    let least = limits.first().copied().unwrap_or(0);
+    let most = limits.get(1).copied().filter(|&most| most > 0).unwrap_or(256);
+    if limits.len() > 2 || least > most {
+        return Err(Failure::BadArguments(
+            "Option -cipherstrength takes the least and the most number of bits.".to_owned(),
+        ));
+    }
+    if least > 128 || most < 256 {
+        return Err(Failure::Unsupported("Option -cipherstrength with limits other than 128 and 256 bits".to_owned()));
+    }
+    Ok(())
 }
 
 fn identity(handle: &Obj) -> Result<Identity, Failure> {
