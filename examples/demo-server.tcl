@@ -11,7 +11,7 @@ set megabytes 100
 
 # What goes wrong in the background, such as a client that refuses the certificate, is told in one line.
 interp bgerror {} {apply {{message options} {
-    puts stderr "  (server)     $message"
+    puts -nonewline stderr "  (server)     $message\n"
 }}}
 
 # Credentials for the server: the certificate that names it, from a store made of the PEM file.

@@ -322,7 +322,7 @@ proc ends::Settle {w} {
     # Tcl itself fires no event for what is left when a read ended before half a character: see to it that all is read.
     set alone [expr {$type eq {} || $::pipe::P($w,enc) eq "utf-8"}]
     if {$type eq "gets" && !$S($r,blocking) && !$alone && [pipe::haslines $w]} {
-        Wait {[pipe::lines $w] == 0} {all lines come to the handler}
+        Wait {[pipe::lines $w] == 0 || $::pipe::P($w,lax)} {all lines come to the handler}
         if {!$::pipe::P($w,ended)} {
             # half a line is for nobody's handler
             Wait {[ends::Read $r] eq {} && [pipe::left $w] == 0 || $::pipe::P($w,lax)} {the rest of the data comes}

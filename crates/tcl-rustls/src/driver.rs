@@ -201,7 +201,7 @@ impl State {
             self.wake = None;
         } else if self.wake.as_ref().is_none_or(Timer::has_fired) {
             let weak = weak();
-            self.wake = Some(Timer::after(Duration::ZERO, move || on_wake(&weak)));
+            self.wake = Some(Timer::after(Duration::ZERO, move || weak.handle(on_wake)));
         }
         match &self.pump {
             Some(pump) => pump.parent.watch(interest.below).map_err(|errno| Failure::Below(errno.into())),
@@ -220,16 +220,16 @@ pub(crate) fn refresh(chan: &Channel<TlsChannel>) {
     let missed = driver.missed.take();
     if !missed.is_empty() {
         let weak = chan.downgrade();
-        let again = Timer::after(Duration::ZERO, move || on_parent_event(&weak, missed));
+        let again = Timer::after(Duration::ZERO, move || weak.handle(|chan| on_parent_event(chan, missed)));
         // The timer takes the place of a wake-up: handling the event refreshes that as well.
         let _ = driver.with(|state| state.wake = Some(again));
     }
 }
 
 /// The channel below is ready for something.
-pub(crate) fn on_parent_event(weak: &WeakChannel<TlsChannel>, events: Events) {
-    let Some(chan) = weak.upgrade() else { return };
+pub(crate) fn on_parent_event(chan: Channel<TlsChannel>, events: Events) {
     let driver = chan.driver();
+    fault::trigger(&driver.fault, Fault::Event);
     let Ok((stage, blocking)) = driver.with(|state| (state.stage.clone(), state.blocking)) else {
         driver.missed.set(driver.missed.get() | events);
         return;
@@ -271,8 +271,7 @@ pub(crate) fn on_parent_event(weak: &WeakChannel<TlsChannel>, events: Events) {
 }
 
 /// The time has come to deliver what needs no event below.
-fn on_wake(weak: &WeakChannel<TlsChannel>) {
-    let Some(chan) = weak.upgrade() else { return };
+fn on_wake(chan: Channel<TlsChannel>) {
     let Ok(events) = chan.driver().with(|state| state.situation().interest().wake) else { return };
     // Tcl asks to watch again after it has called the scripts; that arms the next wake-up.
     chan.notify(events);

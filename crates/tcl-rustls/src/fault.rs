@@ -9,11 +9,18 @@ pub(crate) enum Fault {
     Output,
     Watch,
     Close,
+    /// The handler of an event below.
+    Event,
 }
 
 impl Fault {
-    pub(crate) const NAMES: [(&'static str, Self); 4] =
-        [("input", Self::Input), ("output", Self::Output), ("watch", Self::Watch), ("close", Self::Close)];
+    pub(crate) const NAMES: [(&'static str, Self); 5] = [
+        ("input", Self::Input),
+        ("output", Self::Output),
+        ("watch", Self::Watch),
+        ("close", Self::Close),
+        ("event", Self::Event),
+    ];
 }
 
 /// Panics if this procedure was chosen.

@@ -3,7 +3,7 @@
 //! Scripts run here (verifier, callback of a listener), and only where nothing is borrowed: the channel is looked at
 //! afresh after each, for the script may have closed it.
 
-use tcl_stubs::{Channel, Events, Obj, WeakChannel};
+use tcl_stubs::{Channel, Events, Obj};
 use tls_session::Verdict;
 
 use crate::driver::{self, Stage, State, TlsChannel, Verifier};
@@ -35,8 +35,7 @@ pub(crate) fn on_event(chan: Channel<TlsChannel>, reads: Reads) {
 }
 
 /// The time for the handshake is over.
-pub(crate) fn on_deadline(weak: &WeakChannel<TlsChannel>, milliseconds: u64) {
-    let Some(chan) = weak.upgrade() else { return };
+pub(crate) fn on_deadline(chan: Channel<TlsChannel>, milliseconds: u64) {
     let failure = Failure::Timeout { milliseconds };
     fail(&chan, failure.clone());
     failed(chan, failure);

@@ -89,7 +89,7 @@ pub(crate) fn channel(
     let weak = chan.downgrade();
     chan.driver().with(|state| {
         if let Some(pump) = &state.pump {
-            pump.parent.on_event(move |events| driver::on_parent_event(&weak, events));
+            pump.parent.on_event(move |events| weak.handle(|chan| driver::on_parent_event(chan, events)));
         }
     })?;
     chan.register(interp);
@@ -110,7 +110,7 @@ pub(crate) fn channel(
 fn limit_handshake(chan: &Channel<TlsChannel>, limit: Duration) -> Result<(), Failure> {
     let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
     let weak = chan.downgrade();
-    let timer = Timer::after(limit, move || negotiate::on_deadline(&weak, milliseconds));
+    let timer = Timer::after(limit, move || weak.handle(|chan| negotiate::on_deadline(chan, milliseconds)));
     chan.driver().with(|state| {
         state.deadline = Some(timer);
         state.limit = Some(Deadline { at: Instant::now() + limit, milliseconds });

@@ -10,9 +10,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use crate::error::{ChannelError, Error, OptionError, from_tcl_text, to_c_string};
 use crate::events::Events;
 use crate::interp::Interp;
-use crate::sys;
 use crate::thread::ThreadToken;
-use crate::trampolines;
+use crate::{panics, sys, trampolines};
 
 /// What stands behind a channel: the procedures of `Tcl_ChannelType`.
 ///
@@ -332,6 +331,19 @@ impl<D: ChannelDriver> WeakChannel<D> {
         let owner = ThreadToken::from_raw(instance.owner.load(Ordering::Acquire));
         let chan = Channel { instance, not_send: PhantomData };
         (owner == ThreadToken::current() && chan.is_open()).then_some(chan)
+    }
+
+    /// Runs a handler of the channel, for an event below or a timer, if [`WeakChannel::upgrade`] gives the channel. A
+    /// panic in it becomes the channel's error, as one in a driver's procedure does, and whoever waits is woken.
+    pub fn handle(&self, body: impl FnOnce(Channel<D>)) {
+        let Some(chan) = self.upgrade() else { return };
+        if chan.poison().get().is_some() {
+            chan.notify(Events::BOTH);
+        } else if let Err(panic) = panics::catch(|| body(chan)) {
+            let Some(chan) = self.upgrade() else { return };
+            let _ = chan.poison().set(panic.message().to_owned());
+            chan.notify(Events::BOTH);
+        }
     }
 }
 

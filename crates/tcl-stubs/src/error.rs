@@ -152,22 +152,21 @@ impl From<Error> for OptionError {
 
 /// Tcl's internal text is UTF-8 but for NUL, which is two bytes, and lone surrogates.
 pub(crate) fn from_tcl_text(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => {
-            let mut plain = Vec::with_capacity(bytes.len());
-            let mut rest = bytes;
-            while let Some((&first, tail)) = rest.split_first() {
-                if first == 0xC0 && tail.first() == Some(&0x80) {
-                    plain.push(0);
-                    rest = &tail[1..];
-                } else {
-                    plain.push(first);
-                    rest = tail;
-                }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        text.to_owned()
+    } else {
+        let mut plain = Vec::with_capacity(bytes.len());
+        let mut rest = bytes;
+        while let Some((&first, tail)) = rest.split_first() {
+            if first == 0xC0 && tail.first() == Some(&0x80) {
+                plain.push(0);
+                rest = &tail[1..];
+            } else {
+                plain.push(first);
+                rest = tail;
             }
-            String::from_utf8_lossy(&plain).into_owned()
         }
+        String::from_utf8_lossy(&plain).into_owned()
     }
 }
 

@@ -190,9 +190,9 @@ unsafe extern "C" fn thread_action<D: ChannelDriver>(data: *mut c_void, action: 
     if chan.is_open() {
         let _ = guarded(&chan, |chan| {
             if arrives {
-                D::attach(chan)
+                D::attach(chan);
             } else {
-                D::detach(chan)
+                D::detach(chan);
             }
             Ok(())
         });

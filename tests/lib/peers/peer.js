@@ -18,8 +18,9 @@
 //   half N      the same, then read on to the end and print "rest BYTES CRC32"
 //   cut N       the same as give, but end TCP alone
 //
-// A client's job is sent so, and the client is the other end of it: it prints
-// "result ..." with what came, and "end notified" or "end ERROR".
+// A client sends its job so and is the other end of it (half: it answers with
+// as much; cut: it is the one that sends and cuts), and prints "result ..." for
+// what came, then "end eof" or "end ERROR".
 'use strict';
 const fs = require('fs');
 const net = require('net');
@@ -163,8 +164,8 @@ function connect() {
         });
         socket.on('end', () => {
             say('result', job === 'sink' ? last.toString().trim() : tally);
-            say('end', 'notified');
-            raw.destroySoon();
+            say('end', 'eof');
+            socket.end(job === 'half' ? pattern(+rest[0]) : '');
         });
         socket.write(`${options.job.replaceAll(',', ' ')}\n`);
         if (job === 'echo' || job === 'sink') socket.end(pattern(+rest[0]));
