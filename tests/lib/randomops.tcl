@@ -7,7 +7,7 @@ proc ends::Op.up {side} {
 }
 
 proc ends::Op.pump {side} {
-    update
+    Turn 5
 }
 
 proc ends::Op.settle {side} {
@@ -35,7 +35,7 @@ proc ends::Op.write {side size offset parts} {
     variable S
     set chan $S($side,chan)
     if {!$S($side,w)} {return [Try $side {puts -nonewline $chan [pipe::content $size $offset]}]}
-    set size [Bounded $size]
+    set size [Bounded $side $size $parts]
     Room $side [expr {$size * $parts * 2}]
     if {$size * $parts + $::pipe::P($side,load) > 12000000} return
     if {!$S([peer $side],open)} {Break $side}
@@ -45,10 +45,17 @@ proc ends::Op.write {side size offset parts} {
     return
 }
 
-# SIZE, or less where the buffers are small.
-proc ends::Bounded {size} {
+# How much may be on its way where one side's buffers are of this size: many
+# small segments overrun what Linux keeps for a socket, and take their time.
+proc ends::Capacity {buffersize} {
+    return [expr {$buffersize < 1000 ? 100 * $buffersize : 2000 * $buffersize}]
+}
+
+# SIZE, or less where the buffers of either side are small.
+proc ends::Bounded {side size {parts 1}} {
     variable S
-    return [expr {min($size, 2000 * $S(c,buffersize), 2000 * $S(s,buffersize))}]
+    set limit [Capacity [expr {min($S(c,buffersize), $S(s,buffersize))}]]
+    return [expr {max(0, min($size, $limit - $::pipe::P($side,load)) / $parts)}]
 }
 
 proc ends::Put {side chars} {
@@ -117,7 +124,7 @@ proc ends::Op.stream {side size offset count} {
     variable S
     if {!$S($side,w) || $S($side,broken) || !$S([peer $side],open)} return
     Unblock
-    set size [Bounded $size]
+    set size [Bounded $side $size $count]
     if {$::pipe::P(alphabet) eq "text"} {set size [expr {min($size, 5000)}]}
     set S($side,wh) 0
     set ::ends::streaming $count
@@ -187,11 +194,13 @@ proc ends::Op.gets {side} {
     set n [pipe::line $w]
     if {$n < 0} {
         if {$S($side,blocking) || $::pipe::P($w,ended)} return
-        # nothing, or half a line, which stays for who reads bytes
+        # nothing, or half a line
         lassign [Gets $side] got
         if {$got >= 0} {Fail "gets returned a line of $got where none is whole"}
+        set flags [list eof [eof $S($side,chan)] blocked [fblocked $S($side,chan)]]
+        Rest $side
         if {$S($side,loose)} return
-        return [list eof [eof $S($side,chan)] blocked [fblocked $S($side,chan)]]
+        return $flags
     }
     if {$S($side,blocking)} {
         InKernel $w
@@ -214,8 +223,17 @@ proc ends::Op.readall {side} {
     return
 }
 
+# After gets has seen half a line, Tcl fires no event for it: read it.
+proc ends::Rest {side} {
+    variable S
+    if {$S($side,blocking)} Unblock
+    Read $side
+}
+
 proc ends::Op.readable {side type {k {}}} {
     variable S
+    if {$S($side,half)} {Rest $side}
+    set S($side,half) [expr {$type eq "gets"}]
     set S($side,rh) [list $type $k]
     set S($side,ateof) 0
     set S($side,loose) 1
@@ -275,7 +293,7 @@ proc ends::Op.copyin {side size offset when} {
     set r [peer $side]
     if {!$S($side,w) || $S($side,broken) || !$S($r,open)} return
     if {$S($side,enc) ne "binary" || $S($side,out) ne "lf"} return
-    set chars [pipe::content [Bounded $size] $offset]
+    set chars [pipe::content [Bounded $side $size] $offset]
     set bytes [pipe::encode $chars lf]
     set n [string length $bytes]
     Room $side $n
@@ -343,8 +361,9 @@ proc ends::Op.buffering {side value} {
 
 proc ends::Op.buffersize {side value} {
     variable S
-    # large data by small pieces takes its time
-    set value [expr {max($value, $::pipe::P(c,load) / 2000, $::pipe::P(s,load) / 2000)}]
+    foreach w {c s} {
+        while {[Capacity $value] < $::pipe::P($w,load)} {set value [expr {$value * 10}]}
+    }
     fconfigure $S($side,chan) -buffersize $value
     set S($side,buffersize) $value
     return [fconfigure $S($side,chan) -buffersize]
@@ -393,6 +412,8 @@ proc ends::Op.close {side} {
     variable S
     variable W
     set w [peer $side]
+    # without anything to send, TLS may give a connection up that is not open yet
+    if {!$W(up) && $::pipe::P($side,load) == 0} Up
     if {$W(up)} {
         if {$::pipe::P($w,load) > $::ends::light} Unblock
         Settle $w
@@ -422,6 +443,7 @@ proc ends::Op.closer {side event} {
     set w [peer $side]
     if {!$S($w,open) || $S($side,broken) || $event eq "readable" && !$S($w,w) || $event eq "writable" && !$S($side,w)} return
     Unblock
+    if {$event eq "writable"} {Settle $side}
     Settle $w
     if {!$S($side,open)} return
     Op.quiet $side
@@ -430,7 +452,7 @@ proc ends::Op.closer {side event} {
         Flush $w
     }
     fileevent $S($side,chan) $event [list ends::Closer $side $event]
-    Wait {!$::ends::S($side,open)} {a $event handler closes its channel}
+    Wait {!$::ends::S($side,open)} {the handler closes its channel}
     return
 }
 

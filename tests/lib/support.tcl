@@ -240,6 +240,12 @@ proc support::tool {name program} {
     Constraint $name [expr {[auto_execok $program] ne {}}] "$program is not installed"
 }
 
+# Constraint NAME holds unless SCRIPT says that this version has no such thing.
+proc support::Offered {name script} {
+    set lacking [expr {[catch {uplevel #0 $script} msg] && [string match {*not supported by this version*} $msg]}]
+    Constraint $name [expr {!$lacking}] $msg
+}
+
 # Load the package; without it the TLS kinds are skipped, and the suite says so.
 proc support::Load {} {
     if {[catch {package require twapi_crypto} msg]} {

@@ -36,7 +36,10 @@ impl Accepted {
         self.interp.with(|interp| {
             let error = failure.to_error_in(interp);
             close(chan, interp);
-            report(interp, &error);
+            // What the application has closed itself is no news to it.
+            if *failure != Failure::ClosedByVerifier {
+                report(interp, &error);
+            }
         });
     }
 }

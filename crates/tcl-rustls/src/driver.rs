@@ -1,8 +1,8 @@
 //! The TLS channel: what Tcl asks of it, answered by the pump.
 
-use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 use tcl_stubs::{
@@ -15,18 +15,20 @@ use crate::accept::Accepted;
 use crate::context::{Context, ContextHandle};
 use crate::credentials::CredentialsHandle;
 use crate::failure::Failure;
-use crate::fault::{self, Fault};
+use crate::fault::{Fault, Injection};
 use crate::interest::{Progress, Situation};
+use crate::negotiate::Within;
 use crate::pump::{Deadline, Goal, Input, Outcome, Pump, Reads, Sent};
 use crate::{linger, negotiate};
 
 /// The driver of one TLS channel.
 pub(crate) struct TlsChannel {
-    /// Borrowed only where no script can run.
-    state: RefCell<State>,
-    /// Events that came while the state was borrowed: delivered as soon as it is not.
-    missed: Cell<Events>,
-    fault: Cell<Option<Fault>>,
+    /// Locked only where no script can run, except that a channel below may be made of scripts; tried, never waited
+    /// for.
+    state: Mutex<State>,
+    /// Something happened while the state was locked: what is watched must be looked at again.
+    missed: AtomicBool,
+    fault: Injection,
 }
 
 /// All that changes about a channel.
@@ -97,7 +99,7 @@ impl TlsChannel {
     /// A driver that has not begun.
     pub(crate) fn new(pump: Pump, role: Role, settings: Settings, blocking: bool) -> Self {
         Self {
-            state: RefCell::new(State {
+            state: Mutex::new(State {
                 pump: Some(pump),
                 stage: Stage::Initial,
                 role,
@@ -113,23 +115,33 @@ impl TlsChannel {
                 covered: 0,
                 output_closed: false,
             }),
-            missed: Cell::new(Events::NONE),
-            fault: Cell::new(None),
+            missed: AtomicBool::new(false),
+            fault: Injection::default(),
         }
     }
 
-    /// Borrows the state for something that runs no script.
+    /// Locks the state for something that runs no script.
     ///
     /// # Errors
     /// [`Failure::Busy`]: the call comes from within another one of this channel.
     pub(crate) fn with<R>(&self, body: impl FnOnce(&mut State) -> R) -> Result<R, Failure> {
-        let mut state = self.state.try_borrow_mut().map_err(|_| Failure::Busy)?;
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            // The panic has poisoned the channel, which tells of it; this is to clean up.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(Failure::Busy),
+        };
         Ok(body(&mut state))
     }
 
     /// Makes the next call of a procedure panic, for tests of the panic boundary.
     pub(crate) fn inject(&self, fault: Fault) {
-        self.fault.set(Some(fault));
+        self.fault.arm(fault);
+    }
+
+    /// Something happened while the state was locked.
+    fn note_missed(&self) {
+        self.missed.store(true, Ordering::Release);
     }
 }
 
@@ -155,6 +167,7 @@ impl State {
     /// now, not when the script closes the channel.
     pub(crate) fn fail(&mut self, failure: Failure) {
         self.stage = Stage::Failed(failure);
+        self.limit = None;
         self.deadline = None;
         if let Some(pump) = self.pump.as_mut() {
             pump.abort();
@@ -212,26 +225,37 @@ impl State {
 
 /// Brings what is watched in line with the state; to be called after every change.
 pub(crate) fn refresh(chan: &Channel<TlsChannel>) {
+    if !chan.is_open() {
+        return;
+    }
     let driver = chan.driver();
-    let Ok(result) = driver.with(|state| state.refresh(|| chan.downgrade())) else { return };
-    if let Err(failure) = result {
-        negotiate::fail(chan, failure);
+    driver.missed.store(false, Ordering::Release);
+    match driver.with(|state| state.refresh(|| chan.downgrade())) {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => {
+            negotiate::fail(chan, failure);
+            // A failed channel watches nothing, so this cannot fail again.
+            let _ = driver.with(|state| state.refresh(|| chan.downgrade()));
+        }
+        Err(_) => driver.note_missed(),
     }
-    let missed = driver.missed.take();
-    if !missed.is_empty() {
-        let weak = chan.downgrade();
-        let again = Timer::after(Duration::ZERO, move || weak.handle(|chan| on_parent_event(chan, missed)));
-        // The timer takes the place of a wake-up: handling the event refreshes that as well.
-        let _ = driver.with(|state| state.wake = Some(again));
+}
+
+/// Uses the state where nothing changes; if an event came meanwhile, it is not lost.
+fn look<R>(chan: &Channel<TlsChannel>, body: impl FnOnce(&mut State) -> R) -> Result<R, Failure> {
+    let answer = chan.driver().with(body);
+    if answer.is_ok() && chan.driver().missed.load(Ordering::Acquire) {
+        refresh(chan);
     }
+    answer
 }
 
 /// The channel below is ready for something.
 pub(crate) fn on_parent_event(chan: Channel<TlsChannel>, events: Events) {
     let driver = chan.driver();
-    fault::trigger(&driver.fault, Fault::Event);
+    driver.fault.trigger(Fault::Event);
     let Ok((stage, blocking)) = driver.with(|state| (state.stage.clone(), state.blocking)) else {
-        driver.missed.set(driver.missed.get() | events);
+        driver.note_missed();
         return;
     };
     // A blocking channel must not wait in the event loop: one read where something is there, none where not.
@@ -272,7 +296,10 @@ pub(crate) fn on_parent_event(chan: Channel<TlsChannel>, events: Events) {
 
 /// The time has come to deliver what needs no event below.
 fn on_wake(chan: Channel<TlsChannel>) {
-    let Ok(events) = chan.driver().with(|state| state.situation().interest().wake) else { return };
+    let Ok(events) = chan.driver().with(|state| state.situation().interest().wake) else {
+        chan.driver().note_missed();
+        return;
+    };
     // Tcl asks to watch again after it has called the scripts; that arms the next wake-up.
     chan.notify(events);
 }
@@ -353,8 +380,8 @@ impl ChannelDriver for TlsChannel {
     const TYPE_NAME: &'static CStr = c"tls";
 
     fn input(chan: &Channel<Self>, into: &mut InputBuffer<'_>) -> Result<(), ChannelError> {
-        fault::trigger(&chan.driver().fault, Fault::Input);
-        let opened = negotiate::advance(chan, Reads::AsNeeded);
+        chan.driver().fault.trigger(Fault::Input);
+        let opened = negotiate::advance(chan, Reads::AsNeeded, Within::Procedure);
         let result = opened.and_then(|open| match open {
             true => chan.driver().with(|state| state.read(into))?,
             false => Err(Failure::Below(ChannelError::WOULD_BLOCK)),
@@ -364,8 +391,8 @@ impl ChannelDriver for TlsChannel {
     }
 
     fn output(chan: &Channel<Self>, bytes: &[u8]) -> Result<usize, ChannelError> {
-        fault::trigger(&chan.driver().fault, Fault::Output);
-        let opened = negotiate::advance(chan, Reads::AsNeeded);
+        chan.driver().fault.trigger(Fault::Output);
+        let opened = negotiate::advance(chan, Reads::AsNeeded, Within::Procedure);
         let result = opened.and_then(|open| match open {
             true => chan.driver().with(|state| state.write(bytes))?,
             false => Err(Failure::Below(ChannelError::WOULD_BLOCK)),
@@ -375,13 +402,13 @@ impl ChannelDriver for TlsChannel {
     }
 
     fn watch(chan: &Channel<Self>, events: Events) {
-        fault::trigger(&chan.driver().fault, Fault::Watch);
+        chan.driver().fault.trigger(Fault::Watch);
         let _ = chan.driver().with(|state| state.wanted = events);
         refresh(chan);
     }
 
     fn set_blocking(chan: &Channel<Self>, blocking: bool) -> Result<(), ChannelError> {
-        let set = chan.driver().with(|state| {
+        let set = look(chan, |state| {
             state.blocking = blocking;
             state.pump.as_ref().map_or(Ok(()), |pump| pump.parent.set_blocking(blocking))
         });
@@ -401,7 +428,7 @@ impl ChannelDriver for TlsChannel {
     }
 
     fn close(chan: &Channel<Self>, _interp: Option<&Interp<'_>>) -> Result<(), ChannelError> {
-        fault::trigger(&chan.driver().fault, Fault::Close);
+        chan.driver().fault.trigger(Fault::Close);
         let taken = chan.driver().with(|state| {
             state.wake = None;
             state.deadline = None;
@@ -431,7 +458,7 @@ impl ChannelDriver for TlsChannel {
     }
 
     fn option(chan: &Channel<Self>, interp: Option<&Interp<'_>>, name: &str) -> Result<String, OptionError> {
-        let looked_up = chan.driver().with(|state| {
+        let looked_up = look(chan, |state| {
             if name == "-context" {
                 state.ensure_context_handle();
             }
@@ -458,10 +485,10 @@ impl ChannelDriver for TlsChannel {
         }
     }
 
-    fn options(chan: &Channel<Self>) -> Vec<(String, String)> {
-        let listed = chan.driver().with(|state| {
+    fn options(chan: &Channel<Self>, interp: Option<&Interp<'_>>) -> Vec<(String, String)> {
+        let listed = look(chan, |state| {
             state.ensure_context_handle();
-            let mut options = state.pump.as_ref().map(|pump| pump.parent.options()).unwrap_or_default();
+            let mut options = state.pump.as_ref().map(|pump| pump.parent.options(interp)).unwrap_or_default();
             options.extend(state.own_options().map(|(name, value)| (name.to_owned(), value)));
             options
         });
@@ -478,7 +505,7 @@ impl ChannelDriver for TlsChannel {
             let message = format!("Option {name} is read-only.");
             return Err(OptionError::Failed(Failure::BadArguments(message).to_error()));
         }
-        let set = chan.driver().with(|state| match &state.pump {
+        let set = look(chan, |state| match &state.pump {
             Some(pump) => pump.parent.set_option(interp, name, value),
             None => Err(OptionError::Unknown(Vec::new())),
         });
@@ -493,12 +520,13 @@ impl ChannelDriver for TlsChannel {
     }
 
     fn handle(chan: &Channel<Self>, direction: Events) -> Option<OsHandle> {
-        chan.driver().with(|state| state.pump.as_ref()?.parent.handle(direction)).ok().flatten()
+        look(chan, |state| state.pump.as_ref()?.parent.handle(direction)).ok().flatten()
     }
 
     fn detach(chan: &Channel<Self>) {
         let _ = chan.driver().with(|state| {
             state.wake = None;
+            state.deadline = None;
             if let Some(pump) = &state.pump {
                 pump.parent.detach();
             }
@@ -506,11 +534,23 @@ impl ChannelDriver for TlsChannel {
     }
 
     fn attach(chan: &Channel<Self>) {
+        linger::prepare();
         let _ = chan.driver().with(|state| {
             if let Some(pump) = &state.pump {
                 pump.parent.attach();
             }
+            state.deadline = state.limit.map(|limit| negotiate::deadline(chan, limit));
         });
         refresh(chan);
+    }
+
+    fn poisoned(chan: &Channel<Self>) {
+        let _ = chan.driver().with(|state| {
+            state.wake = None;
+            state.deadline = None;
+            if let Some(pump) = &state.pump {
+                let _ = pump.parent.watch(Events::NONE);
+            }
+        });
     }
 }

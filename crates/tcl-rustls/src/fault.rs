@@ -1,6 +1,6 @@
 //! Panics on demand, so that tests can show that one becomes a Tcl error and the process lives.
 
-use std::cell::Cell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The procedure whose next call is to panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +23,24 @@ impl Fault {
     ];
 }
 
-/// Panics if this procedure was chosen.
-pub(crate) fn trigger(chosen: &Cell<Option<Fault>>, here: Fault) {
-    if chosen.get() == Some(here) {
-        chosen.set(None);
-        panic!("injected into {here:?}");
+/// The fault chosen for a channel, if any.
+#[derive(Debug, Default)]
+pub(crate) struct Injection(Mutex<Option<Fault>>);
+
+impl Injection {
+    /// Makes the next call of a procedure panic.
+    pub(crate) fn arm(&self, fault: Fault) {
+        *self.chosen() = Some(fault);
+    }
+
+    /// Panics if this procedure was chosen.
+    pub(crate) fn trigger(&self, here: Fault) {
+        if self.chosen().take_if(|chosen| *chosen == here).is_some() {
+            panic!("injected into {here:?}");
+        }
+    }
+
+    fn chosen(&self) -> MutexGuard<'_, Option<Fault>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use tcl_stubs::{ChannelError, Errno, Events, Parent, Timer, at_thread_exit};
@@ -30,7 +31,9 @@ struct Lingering {
 const EXIT_LIMIT: Duration = Duration::from_millis(500);
 
 thread_local! {
-    static LINGERING: RefCell<VecDeque<Lingering>> = const { RefCell::new(VecDeque::new()) };
+    /// Never dropped with the thread: by then Tcl is gone, and the exit handler has emptied it.
+    static LINGERING: ManuallyDrop<RefCell<VecDeque<Lingering>>> =
+        const { ManuallyDrop::new(RefCell::new(VecDeque::new())) };
     static NEXT: Cell<u64> = const { Cell::new(0) };
     static PREPARED: Cell<bool> = const { Cell::new(false) };
     /// Set once the thread exits: until when sockets may be waited for.
@@ -45,7 +48,7 @@ pub(crate) fn prepare() {
     at_thread_exit(|| {
         let deadline = Instant::now() + EXIT_LIMIT;
         EXIT_DEADLINE.set(Some(deadline));
-        for entry in LINGERING.with_borrow_mut(std::mem::take) {
+        for entry in LINGERING.with(|list| std::mem::take(&mut *list.borrow_mut())) {
             wait_for_end(&entry.parent, deadline);
         }
     });
@@ -74,7 +77,8 @@ pub(crate) fn release(pump: Pump, blocking: bool) {
         return;
     }
     let limit = Timer::after(LIMIT, move || drop(take(id)));
-    let surplus = LINGERING.with_borrow_mut(|list| {
+    let surplus = LINGERING.with(|list| {
+        let mut list = list.borrow_mut();
         list.push_back(Lingering { id, parent, _limit: limit });
         if list.len() > MOST { list.pop_front() } else { None }
     });
@@ -100,7 +104,7 @@ fn wait_for_end(parent: &Parent, deadline: Instant) {
 
 /// Looks after the sockets that linger, in programs that never enter the event loop.
 pub(crate) fn sweep() {
-    let ids: Vec<u64> = LINGERING.with_borrow(|list| list.iter().map(|entry| entry.id).collect());
+    let ids: Vec<u64> = LINGERING.with(|list| list.borrow().iter().map(|entry| entry.id).collect());
     for id in ids {
         drain(id);
     }

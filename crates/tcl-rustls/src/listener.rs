@@ -1,8 +1,8 @@
 //! Listening channels: they accept TCP connections and negotiate each by the event loop.
 
-use std::cell::RefCell;
 use std::ffi::CStr;
 use std::rc::Rc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tcl_stubs::{
@@ -19,7 +19,7 @@ use crate::options::{Common, ServerSocket};
 
 /// The driver of a listening channel: it only owns the listening socket.
 pub(crate) struct Listener {
-    parent: RefCell<Option<Parent>>,
+    parent: Mutex<Option<Parent>>,
     /// The command that the socket calls with each connection, and where it is.
     command: String,
     interp: InterpId,
@@ -62,7 +62,7 @@ pub(crate) fn listen(interp: &Interp<'_>, socket_command: &str, options: ServerS
     let opened = interp.call_prefix(socket_command, words).and_then(|name| Parent::adopt(interp, &name.to_text()));
     let parent = opened.inspect_err(|_| delete_command(interp, &command))?;
     let listener =
-        Listener { parent: RefCell::new(Some(parent)), command, interp: id, credentials: credentials_name, verifier };
+        Listener { parent: Mutex::new(Some(parent)), command, interp: id, credentials: credentials_name, verifier };
     let chan = Channel::create("tls", Events::NONE, listener);
     chan.register(interp);
     Ok(chan.name())
@@ -103,7 +103,7 @@ impl Listener {
     }
 
     fn with_parent<R>(&self, body: impl FnOnce(&Parent) -> R) -> Option<R> {
-        self.parent.try_borrow().ok()?.as_ref().map(body)
+        self.parent.try_lock().ok()?.as_ref().map(body)
     }
 
     fn unknown(mut known: Vec<String>) -> OptionError {
@@ -135,7 +135,7 @@ impl ChannelDriver for Listener {
 
     fn close(chan: &Channel<Self>, _interp: Option<&Interp<'_>>) -> Result<(), ChannelError> {
         let listener = chan.driver();
-        let parent = listener.parent.try_borrow_mut().ok().and_then(|mut parent| parent.take());
+        let parent = listener.parent.try_lock().ok().and_then(|mut parent| parent.take());
         drop(parent);
         listener.interp.with(|interp| interp.aside(|interp| delete_command(interp, &listener.command)));
         Ok(())
@@ -153,9 +153,9 @@ impl ChannelDriver for Listener {
         }
     }
 
-    fn options(chan: &Channel<Self>) -> Vec<(String, String)> {
+    fn options(chan: &Channel<Self>, interp: Option<&Interp<'_>>) -> Vec<(String, String)> {
         let listener = chan.driver();
-        let mut options = listener.with_parent(Parent::options).unwrap_or_default();
+        let mut options = listener.with_parent(|parent| parent.options(interp)).unwrap_or_default();
         options.extend(listener.own_options().map(|(name, value)| (name.to_owned(), value.to_owned())));
         options
     }
@@ -188,4 +188,6 @@ impl ChannelDriver for Listener {
     fn attach(chan: &Channel<Self>) {
         chan.driver().with_parent(Parent::attach);
     }
+
+    fn poisoned(_chan: &Channel<Self>) {}
 }

@@ -3,30 +3,41 @@
 //! Scripts run here (verifier, callback of a listener), and only where nothing is borrowed: the channel is looked at
 //! afresh after each, for the script may have closed it.
 
-use tcl_stubs::{Channel, Events, Obj};
+use std::time::Instant;
+
+use tcl_stubs::{Channel, Events, Obj, Timer};
 use tls_session::Verdict;
 
 use crate::driver::{self, Stage, State, TlsChannel, Verifier};
 use crate::failure::Failure;
-use crate::pump::{Goal, NoRoom, Outcome, Reads};
+use crate::pump::{Deadline, Goal, NoRoom, Outcome, Reads};
+
+/// Where a handshake is driven from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Within {
+    /// A procedure of the driver: Tcl goes on to use the channel when it returns.
+    Procedure,
+    /// The event loop or a command.
+    Loop,
+}
 
 /// Takes the handshake as far as it goes; true once the channel is open.
 ///
 /// # Errors
 /// The channel's first failure, at this and every later call.
-pub(crate) fn advance(chan: &Channel<TlsChannel>, reads: Reads) -> Result<bool, Failure> {
+pub(crate) fn advance(chan: &Channel<TlsChannel>, reads: Reads, within: Within) -> Result<bool, Failure> {
     loop {
         match chan.driver().with(|state| state.negotiate(reads))?? {
             Outcome::Reached => return Ok(true),
             Outcome::Blocked => return Ok(false),
-            Outcome::VerdictNeeded => judge(chan)?,
+            Outcome::VerdictNeeded => judge(chan, within)?,
         }
     }
 }
 
 /// Something happened below while negotiating.
 pub(crate) fn on_event(chan: Channel<TlsChannel>, reads: Reads) {
-    match advance(&chan, reads) {
+    match advance(&chan, reads, Within::Loop) {
         Ok(false) => driver::refresh(&chan),
         Ok(true) => opened(chan),
         Err(Failure::Busy | Failure::Verifying) => {}
@@ -35,10 +46,17 @@ pub(crate) fn on_event(chan: Channel<TlsChannel>, reads: Reads) {
 }
 
 /// The time for the handshake is over.
-pub(crate) fn on_deadline(chan: Channel<TlsChannel>, milliseconds: u64) {
+fn on_deadline(chan: Channel<TlsChannel>, milliseconds: u64) {
     let failure = Failure::Timeout { milliseconds };
     fail(&chan, failure.clone());
     failed(chan, failure);
+}
+
+/// The timer that fails the channel if its handshake is not complete at `limit`.
+pub(crate) fn deadline(chan: &Channel<TlsChannel>, limit: Deadline) -> Timer {
+    let weak = chan.downgrade();
+    let left = limit.at.saturating_duration_since(Instant::now());
+    Timer::after(left, move || weak.handle(|chan| on_deadline(chan, limit.milliseconds)))
 }
 
 /// Makes `failure` the channel's failure, unless it has one or is open.
@@ -51,7 +69,7 @@ pub(crate) fn fail(chan: &Channel<TlsChannel>, failure: Failure) {
 }
 
 /// Tells whoever waits that the channel is open.
-fn opened(chan: Channel<TlsChannel>) {
+pub(crate) fn opened(chan: Channel<TlsChannel>) {
     let accepted = chan.driver().with(|state| state.accepted.take()).ok().flatten();
     match accepted {
         Some(accepted) => accepted.deliver(&chan),
@@ -139,19 +157,24 @@ impl State {
     }
 }
 
-/// Lets the verifier judge the peer.
-fn judge(chan: &Channel<TlsChannel>) -> Result<(), Failure> {
+/// Lets the verifier judge the peer. The channel is held meanwhile: whatever the script does to it, it is there when
+/// the script returns.
+fn judge(chan: &Channel<TlsChannel>, within: Within) -> Result<(), Failure> {
     let (verifier, context) = chan.driver().with(|state| (state.settings.verifier.clone(), state.context_name()))?;
     // Nothing is watched while the verifier runs.
     driver::refresh(chan);
+    let hold = chan.hold();
     let answer = match verifier {
         Some(verifier) => ask(chan, &verifier, &context),
         None => Err(Failure::VerifierRefused),
     };
-    if !chan.is_open() {
-        return Err(Failure::ClosedByVerifier);
+    let answer = if hold.is_last() { Err(Failure::ClosedByVerifier) } else { answer };
+    let verdict = chan.driver().with(|state| state.pronounce(answer));
+    match within {
+        Within::Procedure => hold.let_go_later(),
+        Within::Loop => drop(hold),
     }
-    chan.driver().with(|state| state.pronounce(answer))?
+    verdict?
 }
 
 /// `{*}COMMAND CHAN CONTEXT`, at global level; what is no boolean counts as false.

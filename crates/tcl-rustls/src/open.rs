@@ -1,8 +1,8 @@
 //! Making TLS channels: a session on top of a channel that is there.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tcl_stubs::{Channel, Events, Interp, Parent, Timer};
+use tcl_stubs::{Channel, Events, Interp, Parent};
 use tls_certs::PeerName;
 use tls_session::Session;
 
@@ -73,12 +73,16 @@ pub(crate) fn channel(
     if parent.mode() != Events::BOTH {
         return Err(Failure::BadArguments("The channel must be open for both reading and writing.".to_owned()));
     }
+    if origin == Origin::Given && parent.is_shared() {
+        let why = "The channel is shared with another interpreter, or is a standard channel.";
+        return Err(Failure::BadArguments(why.to_owned()));
+    }
     if !parent.fits_notifier() {
         return Err(Failure::Below(tcl_stubs::Errno::TOO_MANY_FILES.into()));
     }
     linger::prepare();
     linger::sweep();
-    let inherited = parent.generic_options();
+    let inherited = parent.generic_options(interp);
     let early = parent.make_binary();
     if origin == Origin::Socket {
         parent.set_nodelay();
@@ -101,18 +105,13 @@ pub(crate) fn channel(
         }
     }
     if let Some(limit) = common.limit {
-        limit_handshake(&chan, limit)?;
+        let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let limit = Deadline { at: Instant::now() + limit, milliseconds };
+        let timer = negotiate::deadline(&chan, limit);
+        chan.driver().with(|state| {
+            state.limit = Some(limit);
+            state.deadline = Some(timer);
+        })?;
     }
     Ok(chan)
-}
-
-/// Fails the channel if its handshake is not complete when `limit` is over.
-fn limit_handshake(chan: &Channel<TlsChannel>, limit: Duration) -> Result<(), Failure> {
-    let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-    let weak = chan.downgrade();
-    let timer = Timer::after(limit, move || weak.handle(|chan| negotiate::on_deadline(chan, milliseconds)));
-    chan.driver().with(|state| {
-        state.deadline = Some(timer);
-        state.limit = Some(Deadline { at: Instant::now() + limit, milliseconds });
-    })
 }

@@ -4,21 +4,24 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char};
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use crate::error::{ChannelError, Error, OptionError, from_tcl_text, to_c_string};
 use crate::events::Events;
 use crate::interp::Interp;
+use crate::panics::Panic;
 use crate::thread::ThreadToken;
+use crate::timer::{self, Timer};
 use crate::{panics, sys, trampolines};
 
 /// What stands behind a channel: the procedures of `Tcl_ChannelType`.
 ///
 /// All of them get the channel itself and a shared driver: a procedure may run a script, and the script may come back
-/// into the driver, so what changes lies in a `RefCell` that is borrowed only where no script can run. A channel can
-/// be moved between threads, so the driver is `Send`; it is never used by two threads at once.
-pub trait ChannelDriver: Send + Sized + 'static {
+/// into the driver, so what changes lies behind a lock that is held only where no script can run, and tried, never
+/// waited for. A channel can be moved between threads, even by a script that the driver has called, hence `Sync`.
+pub trait ChannelDriver: Send + Sync + Sized + 'static {
     /// What `chan` calls this kind of channel in its messages.
     const TYPE_NAME: &'static CStr;
 
@@ -64,7 +67,7 @@ pub trait ChannelDriver: Send + Sized + 'static {
     fn option(chan: &Channel<Self>, interp: Option<&Interp<'_>>, name: &str) -> Result<String, OptionError>;
 
     /// All options that are not Tcl's own, with their values.
-    fn options(chan: &Channel<Self>) -> Vec<(String, String)>;
+    fn options(chan: &Channel<Self>, interp: Option<&Interp<'_>>) -> Vec<(String, String)>;
 
     /// Sets an option that is not one of Tcl's own.
     ///
@@ -85,6 +88,9 @@ pub trait ChannelDriver: Send + Sized + 'static {
 
     /// The channel has come into another thread.
     fn attach(chan: &Channel<Self>);
+
+    /// A panic has made the channel unusable: stop whatever would still call back.
+    fn poisoned(chan: &Channel<Self>);
 }
 
 /// A descriptor or handle of the operating system, as Tcl passes it on.
@@ -142,6 +148,10 @@ pub(crate) struct Instance<D> {
     raw: AtomicPtr<sys::Channel>,
     owner: AtomicU64,
     poison: OnceLock<String>,
+    /// Wakes those who wait for a poisoned channel.
+    alarm: Mutex<Option<Timer>>,
+    /// Tcl's list of channels is being put in order: the thread actions that come of it mean nothing.
+    moving: AtomicBool,
 }
 
 impl<D: ChannelDriver> Channel<D> {
@@ -154,6 +164,8 @@ impl<D: ChannelDriver> Channel<D> {
             raw: AtomicPtr::new(std::ptr::null_mut()),
             owner: AtomicU64::new(ThreadToken::current().to_raw()),
             poison: OnceLock::new(),
+            alarm: Mutex::new(None),
+            moving: AtomicBool::new(false),
         });
         let name = to_c_string(&unused_name(prefix));
         let data = Arc::into_raw(Arc::clone(&instance)).cast_mut();
@@ -250,9 +262,18 @@ impl<D: ChannelDriver> Channel<D> {
         })
     }
 
-    /// False once Tcl has closed the channel.
+    /// False once Tcl has closed the channel, or it was moved to another thread.
     pub fn is_open(&self) -> bool {
         self.raw().is_some()
+    }
+
+    /// Keeps the channel from being closed, or moved to another thread, while a script runs that knows its name.
+    pub fn hold(&self) -> Hold<D> {
+        if let Some(raw) = self.raw() {
+            // SAFETY: the channel is live; the reference is given back by `Hold`.
+            unsafe { sys::register_channel(std::ptr::null_mut(), raw) }
+        }
+        Hold { chan: self.clone() }
     }
 
     /// A reference that does not keep the instance, for handlers and timers.
@@ -260,19 +281,66 @@ impl<D: ChannelDriver> Channel<D> {
         WeakChannel { instance: Arc::downgrade(&self.instance) }
     }
 
-    /// The channel, while Tcl has it.
+    /// The channel, while Tcl has it, in the thread that owns it: nobody else may pass it to Tcl.
     pub(crate) fn raw(&self) -> Option<*mut sys::Channel> {
         let raw = self.instance.raw.load(Ordering::Acquire);
-        (!raw.is_null()).then_some(raw)
+        let owner = ThreadToken::from_raw(self.instance.owner.load(Ordering::Acquire));
+        (!raw.is_null() && owner == ThreadToken::current()).then_some(raw)
     }
 
     /// What a panic said in an earlier call, after which the driver is not called any more.
-    pub(crate) fn poison(&self) -> &OnceLock<String> {
-        &self.instance.poison
+    pub(crate) fn poison(&self) -> Option<&str> {
+        self.instance.poison.get().map(String::as_str)
     }
 
-    pub(crate) fn take_ownership(&self) {
-        self.instance.owner.store(ThreadToken::current().to_raw(), Ordering::Release);
+    /// A panic has happened in the driver: from now on the channel only tells of it.
+    pub(crate) fn set_poison(&self, panic: &Panic) {
+        if self.instance.poison.set(panic.message().to_owned()).is_ok() {
+            // Best effort: the driver is in an unknown state, and its own panics stop here.
+            let _ = panics::catch(|| D::poisoned(self));
+        }
+    }
+
+    /// Delivers events of a poisoned channel, which is always ready: to tell of its error.
+    pub(crate) fn alarm(&self, events: Events) {
+        let alarm = (!events.is_empty()).then(|| {
+            let weak = self.downgrade();
+            Timer::after(Duration::ZERO, move || {
+                if let Some(chan) = weak.upgrade() {
+                    chan.notify(events);
+                }
+            })
+        });
+        *self.instance.alarm.lock().unwrap_or_else(PoisonError::into_inner) = alarm;
+    }
+
+    /// The channel now belongs to this thread, or to none.
+    pub(crate) fn set_owned(&self, owned: bool) {
+        let owner = if owned { ThreadToken::current() } else { ThreadToken::NOBODY };
+        self.instance.owner.store(owner.to_raw(), Ordering::Release);
+    }
+
+    /// Puts the channel in front of all others in its thread's list, where Tcl begins when it closes what is left at
+    /// exit: it must come before the channel below it, as it does when both are made in one thread.
+    pub(crate) fn put_first(&self) {
+        if let Some(raw) = self.raw() {
+            self.instance.moving.store(true, Ordering::Release);
+            // SAFETY: the channel is live and in this thread's list.
+            unsafe {
+                sys::cut_channel(raw);
+                sys::splice_channel(raw);
+            }
+            self.instance.moving.store(false, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn is_moving(&self) -> bool {
+        self.instance.moving.load(Ordering::Acquire)
+    }
+
+    /// False while the channel is being created.
+    pub(crate) fn exists(&self) -> bool {
+        !self.instance.raw.load(Ordering::Acquire).is_null()
     }
 
     /// Tcl has closed the channel: nobody reaches it by its pointer any more.
@@ -313,35 +381,61 @@ impl<D: ChannelDriver> std::fmt::Debug for Channel<D> {
     }
 }
 
+/// Keeps a channel open for the time of a script, see [`Channel::hold`]. Dropping it lets go, and closes the channel if
+/// the script has closed it.
+#[derive(Debug)]
+pub struct Hold<D: ChannelDriver> {
+    chan: Channel<D>,
+}
+
+impl<D: ChannelDriver> Hold<D> {
+    /// True if no interpreter knows the channel any more: the script has closed it.
+    pub fn is_last(&self) -> bool {
+        // SAFETY: the channel is live: we hold it.
+        self.chan.raw().is_none_or(|raw| unsafe { sys::is_channel_shared(raw) == 0 })
+    }
+
+    /// Lets go from the event loop. Needed within a driver's procedure: Tcl still uses the channel when that returns.
+    pub fn let_go_later(self) {
+        let weak = self.chan.downgrade();
+        std::mem::forget(self);
+        timer::later(move || {
+            if let Some(chan) = weak.upgrade() {
+                drop(Hold { chan });
+            }
+        });
+    }
+}
+
+impl<D: ChannelDriver> Drop for Hold<D> {
+    fn drop(&mut self) {
+        if let Some(raw) = self.chan.raw() {
+            // SAFETY: gives back the reference taken by `hold`. Held channels are shared ones, which are never moved
+            // to another thread.
+            unsafe { sys::unregister_channel(std::ptr::null_mut(), raw) };
+        }
+    }
+}
+
 /// Leads to a channel while it exists, and only in the thread that owns it.
 pub struct WeakChannel<D: ChannelDriver> {
     instance: Weak<Instance<D>>,
 }
 
-// SAFETY: the driver is Send, and `upgrade` gives it to its owning thread alone. What another thread can do is to drop
-// the last reference, which a Send type allows.
-unsafe impl<D: ChannelDriver> Send for WeakChannel<D> {}
-// SAFETY: as above; the reference itself has no state.
-unsafe impl<D: ChannelDriver> Sync for WeakChannel<D> {}
-
 impl<D: ChannelDriver> WeakChannel<D> {
     /// The channel, if Tcl still has it and it belongs to this thread.
     pub fn upgrade(&self) -> Option<Channel<D>> {
-        let instance = self.instance.upgrade()?;
-        let owner = ThreadToken::from_raw(instance.owner.load(Ordering::Acquire));
-        let chan = Channel { instance, not_send: PhantomData };
-        (owner == ThreadToken::current() && chan.is_open()).then_some(chan)
+        let chan = Channel { instance: self.instance.upgrade()?, not_send: PhantomData };
+        chan.is_open().then_some(chan)
     }
 
     /// Runs a handler of the channel, for an event below or a timer, if [`WeakChannel::upgrade`] gives the channel. A
     /// panic in it becomes the channel's error, as one in a driver's procedure does, and whoever waits is woken.
     pub fn handle(&self, body: impl FnOnce(Channel<D>)) {
-        let Some(chan) = self.upgrade() else { return };
-        if chan.poison().get().is_some() {
-            chan.notify(Events::BOTH);
-        } else if let Err(panic) = panics::catch(|| body(chan)) {
+        let Some(chan) = self.upgrade().filter(|chan| chan.poison().is_none()) else { return };
+        if let Err(panic) = panics::catch(|| body(chan)) {
             let Some(chan) = self.upgrade() else { return };
-            let _ = chan.poison().set(panic.message().to_owned());
+            chan.set_poison(&panic);
             chan.notify(Events::BOTH);
         }
     }

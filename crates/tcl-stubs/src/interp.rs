@@ -136,12 +136,13 @@ impl Interp<'_> {
     /// The error that Tcl words for a system error: message and `POSIX …` error code.
     pub fn system_error(&self, errno: Errno) -> Error {
         self.aside(|interp| {
-            // SAFETY: Tcl_PosixError reads the number just set, sets errorCode and gives a static message.
+            // SAFETY: Tcl_PosixError reads the number just set, gives a static message and leaves the error code where
+            // the return options are made from.
             unsafe {
                 sys::set_errno(errno.0);
-                let message = CStr::from_ptr(sys::posix_error(interp.as_ptr())).to_bytes();
-                let message = from_tcl_text(message);
-                let code = interp.variable("errorCode").and_then(|code| code.elements().ok()).unwrap_or_default();
+                let message = from_tcl_text(CStr::from_ptr(sys::posix_error(interp.as_ptr())).to_bytes());
+                let options = Obj::from_raw(sys::get_return_options(interp.as_ptr(), sys::ERROR));
+                let code = options.dict_get("-errorcode").and_then(|code| code.elements().ok()).unwrap_or_default();
                 Error::new(message).with_code(code.iter().map(Obj::to_text))
             }
         })

@@ -27,7 +27,7 @@ mod thread;
 mod timer;
 mod trampolines;
 
-pub use channel::{Channel, ChannelDriver, InputBuffer, OsHandle, WeakChannel};
+pub use channel::{Channel, ChannelDriver, Hold, InputBuffer, OsHandle, WeakChannel};
 pub use command::Command;
 pub use error::{ChannelError, Errno, Error, OptionError};
 pub use events::Events;

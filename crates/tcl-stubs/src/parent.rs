@@ -1,6 +1,6 @@
 //! The channel below: a Tcl channel that a driver owns and moves raw bytes through (manual page `Tcl_ReadRaw`).
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_void};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use crate::error::{ChannelError, Errno, Error, OptionError, from_tcl_text, to_c_
 use crate::events::Events;
 use crate::interp::Interp;
 use crate::obj::{Obj, length};
+use crate::thread::ThreadToken;
 use crate::{os, panics, sys};
 
 /// Options that Tcl itself keeps for each channel and that a channel on top inherits.
@@ -22,14 +23,16 @@ type Handler = Arc<dyn Fn(Events) + Send + Sync>;
 /// non-blocking and has output left.
 pub struct Parent {
     raw: *mut sys::Channel,
-    /// Boxed once, so that its address can serve as Tcl's client data.
-    handler: OnceCell<Box<Handler>>,
+    /// Boxed, so that its address can serve as Tcl's client data.
+    handler: Box<RefCell<Option<Handler>>>,
     watched: Cell<Events>,
-    attached: Cell<bool>,
+    /// The thread whose Tcl has the channel in its list.
+    thread: Cell<ThreadToken>,
 }
 
-// SAFETY: a Parent goes where the channel above it goes, by `detach` in the old thread and `attach` in the new one, and
-// it is not Sync, so at any time one thread at most uses it.
+// SAFETY: a Parent goes where the channel above it goes, by `detach` in the old thread and `attach` in the new one. It
+// is not Sync, so one thread at a time uses it; and in a thread that does not have the channel, each method refuses
+// before it calls Tcl, dropping included. The handler is Send.
 unsafe impl Send for Parent {}
 
 impl Parent {
@@ -52,7 +55,12 @@ impl Parent {
             let raw = sys::get_top_channel(bottom);
             sys::clear_channel_handlers(raw);
             sys::flush(raw);
-            Ok(Self { raw, handler: OnceCell::new(), watched: Cell::new(Events::NONE), attached: Cell::new(true) })
+            Ok(Self {
+                raw,
+                handler: Box::default(),
+                watched: Cell::new(Events::NONE),
+                thread: Cell::new(ThreadToken::current()),
+            })
         }
     }
 
@@ -69,8 +77,9 @@ impl Parent {
     }
 
     /// Tcl's own options of the channel and their values, those that this version of Tcl has.
-    pub fn generic_options(&self) -> Vec<(&'static str, String)> {
-        GENERIC_OPTIONS.into_iter().filter_map(|name| Some((name, self.any_option(None, name).ok()?))).collect()
+    pub fn generic_options(&self, interp: &Interp<'_>) -> Vec<(&'static str, String)> {
+        let value = |name| interp.aside(|interp| self.any_option(Some(interp), name)).ok();
+        GENERIC_OPTIONS.into_iter().filter_map(|name| Some((name, value(name)?))).collect()
     }
 
     /// Makes the channel transparent, and gives back what lay in its input buffer: the first bytes for the new owner.
@@ -95,6 +104,7 @@ impl Parent {
     /// # Errors
     /// The channel's; [`Errno::WOULD_BLOCK`] where it is non-blocking and nothing has come.
     pub fn read(&self, into: &mut [u8]) -> Result<usize, ChannelError> {
+        self.usable()?;
         if into.is_empty() {
             return Err(Errno::INVALID.into());
         }
@@ -113,6 +123,7 @@ impl Parent {
     /// # Errors
     /// The channel's; [`Errno::WOULD_BLOCK`] where it is non-blocking and takes nothing now.
     pub fn write(&self, bytes: &[u8]) -> Result<usize, ChannelError> {
+        self.usable()?;
         // What was buffered before we came goes first, by Tcl's own means.
         if self.output_pending() {
             // SAFETY: the channel is live.
@@ -142,6 +153,7 @@ impl Parent {
         if bytes.is_empty() {
             return Ok(());
         }
+        self.usable()?;
         // SAFETY: the channel is live; Tcl copies the bytes.
         let count = unsafe { sys::write(self.raw, bytes.as_ptr().cast(), length(bytes.len())) };
         self.outcome(count).map(drop)
@@ -152,7 +164,8 @@ impl Parent {
         // SAFETY: the channel is live. What makes Tcl_CloseEx use its interpreter before it looks whether there is one
         // is excluded first: a kind of channel without half-close, a stack, a side that is closed already.
         unsafe {
-            let capable = !sys::channel_close2_proc(sys::get_channel_type(self.raw)).is_null()
+            let capable = self.is_usable()
+                && !sys::channel_close2_proc(sys::get_channel_type(self.raw)).is_null()
                 && std::ptr::eq(sys::get_top_channel(self.raw), self.raw)
                 && self.mode().intersects(Events::WRITABLE);
             capable && sys::close_ex(std::ptr::null_mut(), self.raw, sys::CLOSE_WRITE) == sys::OK
@@ -174,9 +187,10 @@ impl Parent {
             .map_err(|_| ChannelError::System(Errno::INVALID))
     }
 
-    /// What to call when a watched event happens. Only the first call counts.
+    /// What to call when a watched event happens, from now on.
     pub fn on_event(&self, handler: impl Fn(Events) + Send + Sync + 'static) {
-        let _ = self.handler.set(Box::new(Arc::new(handler)));
+        let former = self.handler.replace(Some(Arc::new(handler)));
+        drop(former);
     }
 
     /// Watches for events from now on, calling what [`Parent::on_event`] was given.
@@ -184,14 +198,13 @@ impl Parent {
     /// # Errors
     /// [`Errno::TOO_MANY_FILES`]: the notifier cannot hold the channel's descriptor.
     pub fn watch(&self, events: Events) -> Result<(), Errno> {
-        if events == self.watched.get() || !self.attached.get() {
+        if events == self.watched.get() || !self.is_usable() {
             return Ok(());
         }
         if !events.is_empty() && !self.fits_notifier() {
             return Err(Errno::TOO_MANY_FILES);
         }
-        let Some(handler) = self.handler.get() else { return Ok(()) };
-        let data = std::ptr::from_ref::<Handler>(handler).cast_mut().cast::<c_void>();
+        let data = std::ptr::from_ref::<RefCell<Option<Handler>>>(&self.handler).cast_mut().cast::<c_void>();
         self.watched.set(events);
         // SAFETY: the handler is boxed and stays until the channel is given up, which removes it from Tcl first.
         unsafe {
@@ -229,9 +242,17 @@ impl Parent {
     /// The operating system's handle for a direction.
     pub fn handle(&self, direction: Events) -> Option<OsHandle> {
         let mut handle = std::ptr::null_mut();
+        if !self.is_usable() {
+            return None;
+        }
         // SAFETY: the channel is live.
         let code = unsafe { sys::get_channel_handle(self.raw, direction.to_raw(), &raw mut handle) };
-        (code == sys::OK).then_some(OsHandle(handle))
+        if code != sys::OK {
+            // Tcl leaves a message, which would be taken for the reason of the next failure.
+            let _ = self.take_message();
+            return None;
+        }
+        Some(OsHandle(handle))
     }
 
     /// One of the channel's own options.
@@ -239,31 +260,41 @@ impl Parent {
     /// # Errors
     /// No such option, or the channel cannot tell.
     pub fn option(&self, interp: Option<&Interp<'_>>, name: &str) -> Result<String, OptionError> {
-        if self.options().iter().any(|(known, _)| known == name) || interp.is_none() {
-            return self.any_option(interp, name).map_err(OptionError::Failed);
-        }
-        self.any_option(interp, name).map_err(|_| OptionError::Unknown(self.option_names()))
+        let known: Vec<String> = self.options(interp).into_iter().map(|(name, _)| name).collect();
+        self.any_option(interp, name).map_err(|error| {
+            if known.iter().any(|known| known == name) { OptionError::Failed(error) } else { unknown(&known) }
+        })
     }
 
     /// The channel's own options, beside Tcl's, with their values.
-    pub fn options(&self) -> Vec<(String, String)> {
+    pub fn options(&self, interp: Option<&Interp<'_>>) -> Vec<(String, String)> {
+        if !self.can_be_asked(interp) {
+            return Vec::new();
+        }
+        let list = |raw| self.option_list(raw);
+        let list = interp.map_or_else(|| list(std::ptr::null_mut()), |interp| interp.aside(|i| list(i.as_ptr())));
+        let words = list.and_then(|list| Obj::text(&list).elements().ok()).unwrap_or_default();
+        words.chunks_exact(2).map(|pair| (pair[0].to_text(), pair[1].to_text())).collect()
+    }
+
+    /// Scripts that stand for channels need an interpreter to answer in, and Tcl does not look whether there is one.
+    fn can_be_asked(&self, interp: Option<&Interp<'_>>) -> bool {
+        self.is_usable() && (interp.is_some() || self.kind() != "tclrchannel")
+    }
+
+    fn option_list(&self, interp: *mut sys::Interp) -> Option<String> {
         let mut text = sys::DString::new();
         // SAFETY: the kind of channel is live as long as the channel; the procedure is called as Tcl calls it, with
         // a dynamic string that does not move until it is freed.
-        let list = unsafe {
-            let Some(get) = sys::channel_get_option_proc(sys::get_channel_type(self.raw)) else { return Vec::new() };
+        unsafe {
+            let get = sys::channel_get_option_proc(sys::get_channel_type(self.raw))?;
             sys::dstring_init(&raw mut text);
             let data = sys::get_channel_instance_data(self.raw);
-            let code = get(data, std::ptr::null_mut(), std::ptr::null(), &raw mut text);
+            let code = get(data, interp, std::ptr::null(), &raw mut text);
             let list = from_tcl_text(CStr::from_ptr(text.string).to_bytes());
             sys::dstring_free(&raw mut text);
-            if code != sys::OK {
-                return Vec::new();
-            }
-            list
-        };
-        let words = Obj::text(&list).elements().unwrap_or_default();
-        words.chunks_exact(2).map(|pair| (pair[0].to_text(), pair[1].to_text())).collect()
+            (code == sys::OK).then_some(list)
+        }
     }
 
     /// Sets one of the channel's own options.
@@ -273,7 +304,7 @@ impl Parent {
     pub fn set_option(&self, interp: Option<&Interp<'_>>, name: &str, value: &str) -> Result<(), OptionError> {
         self.set_any_option(interp, name, value).map_err(|error| {
             if error.message().starts_with("bad option") {
-                OptionError::Unknown(self.option_names())
+                unknown(&self.options(interp).into_iter().map(|(name, _)| name).collect::<Vec<_>>())
             } else {
                 OptionError::Failed(error)
             }
@@ -282,28 +313,60 @@ impl Parent {
 
     /// Leaves this thread: nothing is watched any more.
     pub fn detach(&self) {
-        if self.attached.get() {
-            let _ = self.watch(Events::NONE);
-            // SAFETY: the channel is live and in this thread's list.
-            unsafe { sys::cut_channel(self.raw) }
-            self.attached.set(false);
+        if !self.is_usable() {
+            return;
         }
+        let _ = self.watch(Events::NONE);
+        // SAFETY: the channel is live and in this thread's list. A flush in the background has the driver watch for
+        // its own sake; it must stop as well, for its notifier is this thread's.
+        unsafe {
+            if let Some(watch) = sys::channel_watch_proc(sys::get_channel_type(self.raw)) {
+                watch(sys::get_channel_instance_data(self.raw), 0);
+            }
+            sys::cut_channel(self.raw);
+        }
+        self.thread.set(ThreadToken::NOBODY);
     }
 
     /// Arrives in this thread.
     pub fn attach(&self) {
-        if !self.attached.get() {
-            // SAFETY: the channel is live and in no thread's list.
-            unsafe { sys::splice_channel(self.raw) }
-            self.attached.set(true);
+        if self.thread.get() != ThreadToken::NOBODY {
+            return;
+        }
+        // SAFETY: the channel is live and in no thread's list. Adding and removing a handler makes Tcl watch for what
+        // its own flush in the background needs.
+        unsafe {
+            sys::splice_channel(self.raw);
+            self.thread.set(ThreadToken::current());
+            if !sys::get_channel_instance_data(self.raw).is_null() {
+                let none = std::ptr::null_mut();
+                sys::create_channel_handler(self.raw, sys::WRITABLE, ignore, none);
+                sys::delete_channel_handler(self.raw, ignore, none);
+            }
         }
     }
 
-    fn option_names(&self) -> Vec<String> {
-        self.options().iter().map(|(name, _)| name.trim_start_matches('-').to_owned()).collect()
+    /// True if others hold the channel too: another interpreter, or Tcl itself as a standard channel.
+    pub fn is_shared(&self) -> bool {
+        // SAFETY: the channel is live: we hold it.
+        unsafe { sys::is_channel_shared(self.raw) != 0 }
+    }
+
+    /// False in a thread that does not have the channel, and once Tcl has closed it from below, as it does with what
+    /// is left at exit.
+    fn is_usable(&self) -> bool {
+        // SAFETY: the structure is live as long as our reference is counted; Tcl clears the data when it closes it.
+        self.thread.get() == ThreadToken::current() && unsafe { !sys::get_channel_instance_data(self.raw).is_null() }
+    }
+
+    fn usable(&self) -> Result<(), Errno> {
+        if self.is_usable() { Ok(()) } else { Err(Errno::INVALID) }
     }
 
     fn any_option(&self, interp: Option<&Interp<'_>>, name: &str) -> Result<String, Error> {
+        if !self.can_be_asked(interp) {
+            return Err(failed_option(None, name));
+        }
         let c_name = to_c_string(name);
         let raw_interp = interp.map_or(std::ptr::null_mut(), Interp::as_ptr);
         let mut text = sys::DString::new();
@@ -319,6 +382,9 @@ impl Parent {
     }
 
     fn set_any_option(&self, interp: Option<&Interp<'_>>, name: &str, value: &str) -> Result<(), Error> {
+        if !self.is_usable() {
+            return Err(failed_option(None, name));
+        }
         let (c_name, c_value) = (to_c_string(name), to_c_string(value));
         let raw_interp = interp.map_or(std::ptr::null_mut(), Interp::as_ptr);
         // SAFETY: channel, interpreter and strings are live.
@@ -326,23 +392,27 @@ impl Parent {
         if code == sys::OK { Ok(()) } else { Err(failed_option(interp, name)) }
     }
 
+    /// The message that a failed call has left (see `Tcl_GetChannelError`).
+    fn take_message(&self) -> Option<Obj> {
+        let mut message = std::ptr::null_mut();
+        // SAFETY: the channel is live. The reference to the message is ours to give back, after one of our own.
+        unsafe {
+            sys::get_channel_error(self.raw, &raw mut message);
+            (!message.is_null()).then(|| {
+                let counted = Obj::from_raw(message);
+                sys::db_decr_ref_count(message, c"tcl-stubs".as_ptr(), 0);
+                counted
+            })
+        }
+    }
+
     fn outcome(&self, count: isize) -> Result<usize, ChannelError> {
         if let Ok(count) = usize::try_from(count) {
             return Ok(count);
         }
-        let mut message = std::ptr::null_mut();
-        // SAFETY: the channel is live. A message it left (see Tcl_GetChannelError) is ours to release.
-        let (errno, message) = unsafe {
-            let errno = Errno(sys::get_errno());
-            sys::get_channel_error(self.raw, &raw mut message);
-            let message = (!message.is_null()).then(|| {
-                let obj = Obj::from_raw(message);
-                sys::db_decr_ref_count(message, c"tcl-stubs".as_ptr(), 0);
-                obj
-            });
-            (errno, message)
-        };
-        Err(match message.and_then(|message| message.elements().ok()) {
+        // SAFETY: reads the number that the failed call has left.
+        let errno = Errno(unsafe { sys::get_errno() });
+        Err(match self.take_message().and_then(|message| message.elements().ok()) {
             Some(words) if !words.is_empty() => ChannelError::Message(error_from_words(&words)),
             _ => ChannelError::System(errno),
         })
@@ -351,11 +421,15 @@ impl Parent {
 
 impl Drop for Parent {
     fn drop(&mut self) {
-        let _ = self.watch(Events::NONE);
         self.attach();
-        // SAFETY: gives back the reference taken by `adopt`; Tcl closes the channel with the last one.
-        unsafe {
-            sys::unregister_channel(std::ptr::null_mut(), self.raw);
+        if self.thread.get() != ThreadToken::current() {
+            // Another thread's Tcl has it in its list, and nobody there can be asked: it stays open.
+            return;
+        }
+        let _ = self.watch(Events::NONE);
+        if self.is_usable() {
+            // SAFETY: gives back the reference taken by `adopt`; Tcl closes the channel with the last one.
+            unsafe { sys::unregister_channel(std::ptr::null_mut(), self.raw) };
         }
     }
 }
@@ -369,11 +443,19 @@ impl std::fmt::Debug for Parent {
 unsafe extern "C" fn dispatch(data: *mut c_void, mask: c_int) {
     // SAFETY: the boxed handler lives while it is registered; our own count keeps the closure when the call itself
     // gives up the channel.
-    let handler = unsafe { Arc::clone(&*data.cast::<Handler>()) };
+    let handler = unsafe { (*data.cast::<RefCell<Option<Handler>>>()).borrow().clone() };
+    let Some(handler) = handler else { return };
     // A handler that panics has lost its event; what it left behind is the driver's, which is poisoned by its own
     // boundary when called next.
     let _ = panics::catch(|| handler(Events::from_raw(mask)));
 }
+
+fn unknown(names: &[String]) -> OptionError {
+    OptionError::Unknown(names.iter().map(|name| name.trim_start_matches('-').to_owned()).collect())
+}
+
+/// Stands for a moment where a handler must.
+unsafe extern "C" fn ignore(_data: *mut c_void, _mask: c_int) {}
 
 fn failed_option(interp: Option<&Interp<'_>>, name: &str) -> Error {
     interp.map_or_else(|| Error::new(format!("option \"{name}\" is not available")), Interp::take_error)

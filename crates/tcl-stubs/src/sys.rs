@@ -57,13 +57,15 @@ opaque! {
 #[repr(C)]
 pub(crate) struct DString {
     pub(crate) string: *mut c_char,
-    rest: [usize; 30],
+    /// Two lengths and 200 bytes in Tcl 9; Tcl 8.6 has narrower lengths.
+    lengths: [isize; 2],
+    space: [u8; 200],
 }
 
 impl DString {
     /// Not yet initialised in Tcl's sense; must not move once it is, for it may point into itself.
     pub(crate) const fn new() -> Self {
-        Self { string: std::ptr::null_mut(), rest: [0; 30] }
+        Self { string: std::ptr::null_mut(), lengths: [0; 2], space: [0; 200] }
     }
 }
 
@@ -73,6 +75,7 @@ pub(crate) type ChannelProc = unsafe extern "C" fn(*mut c_void, c_int);
 pub(crate) type TimerProc = unsafe extern "C" fn(*mut c_void);
 pub(crate) type ExitProc = unsafe extern "C" fn(*mut c_void);
 pub(crate) type InterpDeleteProc = unsafe extern "C" fn(*mut c_void, *mut Interp);
+pub(crate) type WatchProc = unsafe extern "C" fn(*mut c_void, c_int);
 pub(crate) type GetOptionProc = unsafe extern "C" fn(*mut c_void, *mut Interp, *const c_char, *mut DString) -> c_int;
 pub(crate) type SetOptionProc = unsafe extern "C" fn(*mut c_void, *mut Interp, *const c_char, *const c_char) -> c_int;
 
@@ -160,16 +163,19 @@ pub(crate) unsafe fn initialise(interp: *mut Interp) -> Result<(), StubError> {
     };
     // SAFETY: the slots follow the header within the same object.
     let slots = unsafe { header.add(1) }.cast::<*const c_void>().cast_mut();
-    WIDE_SIZES.store(wide, Ordering::Relaxed);
-    match TABLE.compare_exchange(std::ptr::null_mut(), slots, Ordering::Release, Ordering::Acquire) {
+    // The flag belongs to the table that is accepted: it is set only once that is certain, and read only later.
+    match TABLE.compare_exchange(std::ptr::null_mut(), slots, Ordering::AcqRel, Ordering::Acquire) {
         Err(other) if other != slots => Err(StubError::AnotherTcl),
-        _ => Ok(()),
+        _ => {
+            WIDE_SIZES.store(wide, Ordering::Release);
+            Ok(())
+        }
     }
 }
 
 /// True where lengths are `Tcl_Size`: in Tcl 9.
 pub(crate) fn wide_sizes() -> bool {
-    WIDE_SIZES.load(Ordering::Relaxed)
+    WIDE_SIZES.load(Ordering::Acquire)
 }
 
 /// # Safety
@@ -242,8 +248,10 @@ slots! {
     396 get_top_channel(chan: *mut Channel) -> *mut Channel;
     402 channel_close2_proc(kind: *const ChannelType) -> *const c_void;
     407 channel_get_option_proc(kind: *const ChannelType) -> Option<GetOptionProc>;
+    408 channel_watch_proc(kind: *const ChannelType) -> Option<WatchProc>;
     415 cut_channel(chan: *mut Channel);
     416 splice_channel(chan: *mut Channel);
+    413 is_channel_shared(chan: *mut Channel) -> c_int;
     417 clear_channel_handlers(chan: *mut Channel);
     418 is_channel_existing(name: *const c_char) -> c_int;
     479 output_buffered(chan: *mut Channel) -> c_int;

@@ -18,9 +18,12 @@ thread_local! {
 }
 
 impl ThreadToken {
+    /// No thread's.
+    pub(crate) const NOBODY: Self = Self(0);
+
     pub(crate) fn current() -> Self {
-        // A thread whose locals are gone is no thread that anything belongs to.
-        Self(TOKEN.try_with(|token| *token).unwrap_or(0))
+        // A thread whose locals are gone owns nothing any more.
+        Self(TOKEN.try_with(|token| *token).unwrap_or(u64::MAX))
     }
 
     pub(crate) fn to_raw(self) -> u64 {

@@ -50,6 +50,19 @@ impl Timer {
     }
 }
 
+/// Calls `action` from the event loop, soon.
+pub(crate) fn later(action: impl FnOnce() + Send + 'static) {
+    let action: Box<Box<dyn FnOnce() + Send>> = Box::new(Box::new(action));
+    // SAFETY: the action is given back to `run`, once; if the thread ends before, it is leaked.
+    unsafe { sys::create_timer_handler(0, run, Box::into_raw(action).cast()) };
+}
+
+unsafe extern "C" fn run(data: *mut c_void) {
+    // SAFETY: the box made in `later`.
+    let action = unsafe { Box::from_raw(data.cast::<Box<dyn FnOnce() + Send>>()) };
+    let _ = panics::catch(|| action());
+}
+
 impl Drop for Timer {
     fn drop(&mut self) {
         // SAFETY: the data outlives this value. In its own thread the handler can be deleted, after which nobody

@@ -39,11 +39,11 @@ fn guarded<D: ChannelDriver, R>(
     chan: &Channel<D>,
     body: impl FnOnce(&Channel<D>) -> Result<R, ChannelError>,
 ) -> Result<R, ChannelError> {
-    if let Some(message) = chan.poison().get() {
+    if let Some(message) = chan.poison() {
         return Err(panic_error::<D>(message).into());
     }
     panics::catch(|| body(chan)).unwrap_or_else(|panic| {
-        let _ = chan.poison().set(panic.message().to_owned());
+        chan.set_poison(&panic);
         Err(panic_error::<D>(panic.message()).into())
     })
 }
@@ -54,10 +54,11 @@ fn panic_error<D: ChannelDriver>(message: &str) -> Error {
 }
 
 /// # Safety
-/// `data` is what [`Channel::create`] gave to Tcl for this driver, and Tcl has not closed the channel.
-unsafe fn channel<D: ChannelDriver>(data: *mut c_void) -> Channel<D> {
+/// `data` is what [`Channel::create`] gave to Tcl for this driver, and Tcl has not closed the channel; or null, as Tcl
+/// leaves it in a channel that it has closed at exit.
+unsafe fn channel<D: ChannelDriver>(data: *mut c_void) -> Option<Channel<D>> {
     // SAFETY: by contract.
-    unsafe { Channel::from_data(data.cast::<Instance<D>>()) }
+    (!data.is_null()).then(|| unsafe { Channel::from_data(data.cast::<Instance<D>>()) })
 }
 
 /// The error number for Tcl; words of our own go to the channel first.
@@ -90,6 +91,7 @@ unsafe extern "C" fn input<D: ChannelDriver>(
     // SAFETY: Tcl calls with our instance data and a buffer of `room` bytes that is its alone.
     let (chan, mut buffer) =
         unsafe { (channel::<D>(data), InputBuffer::new(into.cast(), usize::try_from(room).unwrap_or(0))) };
+    let Some(chan) = chan else { return 0 };
     match guarded(&chan, |chan| D::input(chan, &mut buffer)) {
         Ok(()) => c_int::try_from(buffer.filled()).unwrap_or(c_int::MAX),
         Err(error) => {
@@ -112,6 +114,7 @@ unsafe extern "C" fn output<D: ChannelDriver>(
     }
     // SAFETY: Tcl calls with our instance data and `count` bytes that do not change during the call.
     let (chan, bytes) = unsafe { (channel::<D>(data), std::slice::from_raw_parts(from.cast::<u8>(), count)) };
+    let Some(chan) = chan else { return 0 };
     match guarded(&chan, |chan| D::output(chan, bytes)) {
         Ok(taken) => c_int::try_from(taken.min(count)).unwrap_or(c_int::MAX),
         Err(error) => {
@@ -124,17 +127,20 @@ unsafe extern "C" fn output<D: ChannelDriver>(
 
 unsafe extern "C" fn watch<D: ChannelDriver>(data: *mut c_void, mask: c_int) {
     // SAFETY: Tcl calls with our instance data.
-    let chan = unsafe { channel::<D>(data) };
-    // A panic has poisoned the channel; the next read or write tells.
-    let _ = guarded(&chan, |chan| {
-        D::watch(chan, Events::from_raw(mask));
+    let Some(chan) = (unsafe { channel::<D>(data) }) else { return };
+    let events = Events::from_raw(mask);
+    let watched = guarded(&chan, |chan| {
+        D::watch(chan, events);
         Ok(())
     });
+    if watched.is_err() {
+        chan.alarm(events);
+    }
 }
 
 unsafe extern "C" fn block_mode<D: ChannelDriver>(data: *mut c_void, mode: c_int) -> c_int {
     // SAFETY: Tcl calls with our instance data.
-    let chan = unsafe { channel::<D>(data) };
+    let Some(chan) = (unsafe { channel::<D>(data) }) else { return 0 };
     match guarded(&chan, |chan| D::set_blocking(chan, mode == sys::MODE_BLOCKING)) {
         Ok(()) => 0,
         Err(error) => report(&chan, &error),
@@ -147,7 +153,7 @@ unsafe extern "C" fn close2<D: ChannelDriver>(data: *mut c_void, interp: *mut sy
             // SAFETY: this is Tcl's last use of the instance data; the interpreter is null or live.
             let (chan, interp) =
                 unsafe { (Channel::<D>::from_last_data(data.cast::<Instance<D>>()), Interp::from_raw(interp)) };
-            let poisoned = chan.poison().get().is_some();
+            let poisoned = chan.poison().is_some();
             let result = panics::catch(|| D::close(&chan, interp.as_ref()))
                 .unwrap_or_else(|panic| Err(panic_error::<D>(panic.message()).into()));
             chan.forget_raw();
@@ -168,7 +174,7 @@ unsafe extern "C" fn close2<D: ChannelDriver>(data: *mut c_void, interp: *mut sy
         }
         sys::CLOSE_WRITE => {
             // SAFETY: Tcl calls with our instance data.
-            let chan = unsafe { channel::<D>(data) };
+            let Some(chan) = (unsafe { channel::<D>(data) }) else { return 0 };
             match guarded(&chan, D::close_output) {
                 Ok(()) => 0,
                 Err(error) => report(&chan, &error),
@@ -181,21 +187,20 @@ unsafe extern "C" fn close2<D: ChannelDriver>(data: *mut c_void, interp: *mut sy
 
 unsafe extern "C" fn thread_action<D: ChannelDriver>(data: *mut c_void, action: c_int) {
     // SAFETY: Tcl calls with our instance data.
-    let chan = unsafe { channel::<D>(data) };
-    let arrives = action == sys::THREAD_INSERT;
-    if arrives {
-        chan.take_ownership();
-    }
+    let Some(chan) = (unsafe { channel::<D>(data) }) else { return };
     // While it is being created the channel has no name yet and belongs nowhere else.
-    if chan.is_open() {
-        let _ = guarded(&chan, |chan| {
-            if arrives {
-                D::attach(chan);
-            } else {
-                D::detach(chan);
-            }
-            Ok(())
-        });
+    if chan.is_moving() || !chan.exists() {
+        return;
+    }
+    // A poisoned channel moves as well: what lies below it must not stay behind.
+    if action == sys::THREAD_INSERT {
+        chan.set_owned(true);
+        let _ = panics::catch(|| D::attach(&chan));
+        chan.put_first();
+    } else {
+        chan.alarm(Events::NONE);
+        let _ = panics::catch(|| D::detach(&chan));
+        chan.set_owned(false);
     }
 }
 
@@ -205,7 +210,7 @@ unsafe extern "C" fn get_handle<D: ChannelDriver>(
     handle: *mut *mut c_void,
 ) -> c_int {
     // SAFETY: Tcl calls with our instance data.
-    let chan = unsafe { channel::<D>(data) };
+    let Some(chan) = (unsafe { channel::<D>(data) }) else { return sys::ERROR };
     match guarded(&chan, |chan| Ok(D::handle(chan, Events::from_raw(direction)))) {
         Ok(Some(found)) => {
             // SAFETY: Tcl gives a place for the handle.
@@ -224,8 +229,9 @@ unsafe extern "C" fn get_option<D: ChannelDriver>(
 ) -> c_int {
     // SAFETY: Tcl calls with our instance data and a null or live interpreter.
     let (chan, interp) = unsafe { (channel::<D>(data), Interp::from_raw(interp)) };
+    let Some(chan) = chan else { return sys::ERROR };
     if name.is_null() {
-        let Ok(options) = guarded(&chan, |chan| Ok(D::options(chan))) else { return sys::OK };
+        let Ok(options) = guarded(&chan, |chan| Ok(D::options(chan, interp.as_ref()))) else { return sys::OK };
         for word in options.iter().flat_map(|(name, value)| [name, value]) {
             let word = to_c_string(word);
             // SAFETY: the dynamic string is live and copies the element.
@@ -263,6 +269,7 @@ unsafe extern "C" fn set_option<D: ChannelDriver>(
         let text = |raw| from_tcl_text(CStr::from_ptr(raw).to_bytes());
         (channel::<D>(data), Interp::from_raw(interp), text(name), text(value))
     };
+    let Some(chan) = chan else { return sys::ERROR };
     let mut answer = Ok(());
     let outcome = guarded(&chan, |chan| {
         answer = D::set_option(chan, interp.as_ref(), &name_text, &value_text);

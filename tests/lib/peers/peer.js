@@ -165,7 +165,7 @@ function connect() {
         socket.on('end', () => {
             say('result', job === 'sink' ? last.toString().trim() : tally);
             say('end', 'eof');
-            socket.end(job === 'half' ? pattern(+rest[0]) : '');
+            if (!socket.writableEnded) socket.end(job === 'half' ? pattern(+rest[0]) : '');
         });
         socket.write(`${options.job.replaceAll(',', ' ')}\n`);
         if (job === 'echo' || job === 'sink') socket.end(pattern(+rest[0]));

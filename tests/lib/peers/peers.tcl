@@ -12,14 +12,15 @@ namespace eval peer {
     variable done {}
 }
 
-# The options that give a peer the certificate of that name.
+# The options that give a peer the certificate of that name; no name, none.
 proc peer::identity {name} {
+    if {$name eq {}} return
     return [list cert=[certs::file $name.chain] key=[certs::file $name.key]]
 }
 
-# The dict in LINE, as it follows the word "open"; without the word before.
-proc peer::facts {line} {
-    return [lrange $line 1 end]
+# What the server in PIPE says of its next connection, under KEY.
+proc peer::fact {pipe key} {
+    return [dict get [child::expect $pipe {^open (.*)$}] $key]
 }
 
 # Start the server with certificate NAME; returns pipe and port.
@@ -80,7 +81,8 @@ proc peer::take {chan job n} {
 }
 
 # A server within this process; returns the listener. What tls_info says of each
-# connection is appended to peer::opened, and what take returns to peer::done.
+# connection is appended to peer::opened, and to peer::done how its job (none, if
+# there came none) went: as take returns it, with the job in front.
 proc peer::listen {args} {
     variable opened {}
     variable done {}
@@ -96,7 +98,7 @@ proc peer::Accept {chan args} {
 
 proc peer::Command {chan} {
     if {[gets $chan line] < 0} {
-        if {[eof $chan]} {close $chan}
+        if {[eof $chan]} {Done $chan none {}}
         return
     }
     lassign $line job n

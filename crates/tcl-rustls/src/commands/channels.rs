@@ -9,7 +9,7 @@ use crate::driver::{self, TlsChannel};
 use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::listener::Listener;
-use crate::negotiate;
+use crate::negotiate::{self, Within};
 use crate::pump::Reads;
 
 pub(super) const COMMANDS: &[(&str, Body)] = &[
@@ -51,8 +51,14 @@ fn tls_handshake(interp: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
         return Err(Failure::NotOpen { operation: "complete the handshake", state: "LISTENER" });
     };
     // On a blocking channel the call below waits, so that nothing stays incomplete.
-    let complete = negotiate::advance(&chan, Reads::AsNeeded);
-    driver::refresh(&chan);
+    let complete = negotiate::advance(&chan, Reads::AsNeeded, Within::Loop);
+    let pending = chan.driver().with(|state| state.accepted.is_some())?;
+    if pending && complete == Ok(true) {
+        // A verifier or the like has completed it ahead of the event loop: the callback is due all the same.
+        negotiate::opened(chan);
+    } else {
+        driver::refresh(&chan);
+    }
     complete.map(Obj::from)
 }
 

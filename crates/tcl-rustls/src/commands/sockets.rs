@@ -6,7 +6,7 @@ use super::{Body, wrong_args};
 use crate::driver::{self, Role, TlsChannel};
 use crate::failure::Failure;
 use crate::listener;
-use crate::negotiate;
+use crate::negotiate::{self, Within};
 use crate::open::{self, Origin};
 use crate::options::{self, ClientSocket, Socket, WrapSide};
 use crate::pump::Reads;
@@ -61,7 +61,7 @@ fn starttls(interp: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     let blocking = chan.driver().with(|state| state.blocking)?;
     if blocking {
         complete(interp, &chan)?;
-    } else if let Err(failure) = negotiate::advance(&chan, Reads::AsNeeded) {
+    } else if let Err(failure) = negotiate::advance(&chan, Reads::AsNeeded, Within::Loop) {
         return Err(give_up(interp, &chan, failure));
     } else {
         driver::refresh(&chan);
@@ -75,7 +75,7 @@ fn complete(interp: &Interp<'_>, chan: &Channel<TlsChannel>) -> Result<(), Failu
     if !blocking {
         chan.configure(interp, "-blocking", "1")?;
     }
-    if let Err(failure) = negotiate::advance(chan, Reads::AsNeeded) {
+    if let Err(failure) = negotiate::advance(chan, Reads::AsNeeded, Within::Loop) {
         return Err(give_up(interp, chan, failure));
     }
     if !blocking {
