@@ -83,7 +83,7 @@ proc ends::Perform {n name side args} {
     if {!$W(up) && ($name ni $early || $side eq "s" && $S(s,chan) eq {})} Up
     set traced [Op.$name $side {*}$args]
     Faults
-    if {$traced ne {}} {lappend W(trace) [list $n $name $side {*}$traced]}
+    if {$traced ne {} && !$S($side,broken)} {lappend W(trace) [list $n $name $side {*}$traced]}
 }
 
 # Close what all runs share.
@@ -332,8 +332,8 @@ proc ends::Settle {w} {
     if {$S($w,open) && $S($w,w)} {Flush $w}
     if {!$S($r,open)} return
     lassign $S($r,rh) type
-    # Tcl itself fires no event for what is left when a read ended before half a character: see to it that all is read.
-    set alone [expr {$type eq {} || $::pipe::P($w,enc) eq "utf-8"}]
+    # Tcl itself fires no event for what is left when a read ended before half a character or half a line end.
+    set alone [expr {$type eq {} || $::pipe::P($w,enc) eq "utf-8" || $::pipe::P($w,trans) eq "crlf"}]
     if {$type eq "gets" && !$S($r,blocking) && !$alone && [pipe::haslines $w]} {
         Wait {[pipe::lines $w] == 0 || $::pipe::P($w,lax)} {all lines come to the handler}
         if {!$::pipe::P($w,ended)} {

@@ -374,7 +374,7 @@ proc ends::Op.mode {side enc in out} {
     set w [peer $side]
     # what is decoded by one mode, and what by the other, must not be a matter of time
     if {$S($side,rh) ne {} || $S($side,loose)} {
-        if {$S($side,chan) eq {} || !$::ends::W(up)} return
+        if {!$::ends::W(up)} Up
         if {$::pipe::P($w,load) > $::ends::light} Unblock
         Settle $w
         if {!$S($side,open)} return

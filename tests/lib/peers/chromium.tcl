@@ -84,10 +84,11 @@ proc chromium::Body {chan request length} {
     unset body($chan)
     lappend requests [lrange $request 0 1]
     set type text/plain
+    # By a proxy there may come a whole URL.
     switch -glob -- [lindex $request 1] {
-        /page  {set answer $page; set type text/html}
-        /data  {set answer [pattern 3000000]}
-        /sum   {set answer "[string length $data] [zlib crc32 $data]"}
+        */page {set answer $page; set type text/html}
+        */data {set answer [pattern 3000000]}
+        */sum  {set answer "[string length $data] [zlib crc32 $data]"}
         default {set answer nothing}
     }
     puts -nonewline $chan "HTTP/1.1 200 OK\r\nContent-Type: $type\r\nContent-Length: [string length $answer]\r\n\r\n$answer"
