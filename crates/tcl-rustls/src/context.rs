@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tls_certs::{CertStore, Certificate, Identity};
 
-use crate::driver::State;
 use crate::failure::Failure;
 use crate::handles::{self, HeldCertificate};
+use crate::state::State;
 
 /// What is known of the two sides' certificates.
 #[derive(Debug, Default)]

@@ -8,9 +8,9 @@ use tls_session::{
     ClientCertificate, ClientConfig, ClientOptions, Protocols, ServerConfig, ServerOptions, ServerVerification,
 };
 
-use crate::driver::Role;
 use crate::failure::Failure;
 use crate::handles;
+use crate::state::Role;
 
 /// What `sspi_acquire_credentials` makes.
 #[derive(Debug)]

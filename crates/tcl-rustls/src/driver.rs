@@ -2,23 +2,15 @@
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
-use std::time::Duration;
+use std::sync::{Mutex, TryLockError};
 
-use tcl_stubs::{
-    Channel, ChannelDriver, ChannelError, Events, InputBuffer, Interp, InterpId, OptionError, OsHandle, Timer,
-    WeakChannel,
-};
-use tls_session::Ending;
+use tcl_stubs::{Channel, ChannelDriver, ChannelError, Events, InputBuffer, Interp, OptionError, OsHandle};
 
-use crate::accept::Accepted;
-use crate::context::{Context, ContextHandle};
-use crate::credentials::CredentialsHandle;
 use crate::failure::Failure;
 use crate::fault::{Fault, Injection};
-use crate::interest::{Progress, Situation};
 use crate::negotiate::Within;
-use crate::pump::{Deadline, Goal, Input, Outcome, Pump, Reads, Sent};
+use crate::pump::{Pump, Reads, Sent};
+use crate::state::{Role, Settings, Stage, State};
 use crate::{linger, negotiate};
 
 /// The driver of one TLS channel.
@@ -31,90 +23,11 @@ pub(crate) struct TlsChannel {
     fault: Injection,
 }
 
-/// All that changes about a channel.
-pub(crate) struct State {
-    /// Gone once the channel is closed.
-    pub(crate) pump: Option<Pump>,
-    pub(crate) stage: Stage,
-    pub(crate) role: Role,
-    pub(crate) blocking: bool,
-    pub(crate) settings: Settings,
-    pub(crate) context: Arc<Context>,
-    pub(crate) context_handle: Option<ContextHandle>,
-    /// What becomes of a server's connection once it is open or has failed.
-    pub(crate) accepted: Option<Accepted>,
-    /// When the handshake has taken too long, for one who waits for it.
-    pub(crate) limit: Option<Deadline>,
-    /// Fires then, for the event loop.
-    pub(crate) deadline: Option<Timer>,
-    /// What Tcl wants to hear of.
-    wanted: Events,
-    /// Fires when there is something to deliver without an event below.
-    wake: Option<Timer>,
-    /// Plaintext of Tcl's that the session has taken and that is not yet reported as written, because ciphertext
-    /// that covers it has not left. Tcl offers the same bytes again.
-    covered: usize,
-    output_closed: bool,
-}
-
-/// What the options said that outlives the handshake.
-#[derive(Clone)]
-pub(crate) struct Settings {
-    pub(crate) credentials: Option<CredentialsHandle>,
-    pub(crate) verifier: Option<Verifier>,
-}
-
-/// The script that judges the peer.
-#[derive(Clone)]
-pub(crate) struct Verifier {
-    pub(crate) interp: InterpId,
-    pub(crate) command: String,
-}
-
-/// Which end of the connection this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    Client,
-    Server,
-}
-
-/// Where the channel is in its life.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Stage {
-    /// Nothing was sent or received yet.
-    Initial,
-    /// The handshake is going on.
-    Negotiating,
-    /// A script is judging the peer.
-    Judging,
-    /// Data flows.
-    Open,
-    /// The first failure, for every later call.
-    Failed(Failure),
-    /// The channel is closed.
-    Closed,
-}
-
 impl TlsChannel {
     /// A driver that has not begun.
     pub(crate) fn new(pump: Pump, role: Role, settings: Settings, blocking: bool) -> Self {
         Self {
-            state: Mutex::new(State {
-                pump: Some(pump),
-                stage: Stage::Initial,
-                role,
-                blocking,
-                settings,
-                context: Arc::new(Context::default()),
-                context_handle: None,
-                accepted: None,
-                limit: None,
-                deadline: None,
-                wanted: Events::NONE,
-                wake: None,
-                covered: 0,
-                output_closed: false,
-            }),
+            state: Mutex::new(State::new(pump, role, settings, blocking)),
             missed: AtomicBool::new(false),
             fault: Injection::default(),
         }
@@ -142,84 +55,6 @@ impl TlsChannel {
     /// Something happened while the state was locked.
     fn note_missed(&self) {
         self.missed.store(true, Ordering::Release);
-    }
-}
-
-impl State {
-    /// As `tls_state` names it.
-    pub(crate) fn name(&self) -> &'static str {
-        match (&self.stage, self.role) {
-            (Stage::Initial, Role::Client) => "CLIENTINIT",
-            (Stage::Initial, Role::Server) => "SERVERINIT",
-            (Stage::Negotiating | Stage::Judging, _) => "NEGOTIATING",
-            (Stage::Open, _) => "OPEN",
-            (Stage::Failed(_) | Stage::Closed, _) => "CLOSED",
-        }
-    }
-
-    /// The pump of a channel that is not closed.
-    pub(crate) fn pump(&mut self) -> Result<&mut Pump, Failure> {
-        let state = self.name();
-        self.pump.as_mut().ok_or(Failure::NotOpen { operation: "use the channel", state })
-    }
-
-    /// Makes `failure` the channel's failure, for every later call, and ends the connection: the peer shall hear of it
-    /// now, not when the script closes the channel.
-    pub(crate) fn fail(&mut self, failure: Failure) {
-        self.stage = Stage::Failed(failure);
-        self.limit = None;
-        self.deadline = None;
-        if let Some(pump) = self.pump.as_mut() {
-            pump.abort();
-        }
-    }
-
-    /// A read would not have to look below.
-    fn input_ready(&mut self) -> bool {
-        match (&self.stage, self.pump.as_mut()) {
-            (Stage::Open, Some(pump)) => {
-                pump.settle();
-                let session = &pump.session;
-                session.has_plaintext() || session.ending().is_some() || session.error().is_some()
-            }
-            (Stage::Failed(_), _) => true,
-            _ => false,
-        }
-    }
-
-    pub(crate) fn situation(&mut self) -> Situation {
-        let input_ready = self.input_ready();
-        let progress = match self.stage {
-            Stage::Initial | Stage::Negotiating => Progress::Negotiating,
-            Stage::Judging => Progress::Judging,
-            Stage::Open => Progress::Open,
-            Stage::Failed(_) | Stage::Closed => Progress::Failed,
-        };
-        // A client that has not begun has its first flight to send.
-        let begins = self.stage == Stage::Initial && self.role == Role::Client;
-        let unsent = begins || self.pump.as_ref().is_some_and(Pump::has_unsent);
-        Situation { progress, wanted: self.wanted, unsent, input_ready }
-    }
-
-    /// Watches below, and arranges to wake up, as the situation asks.
-    fn refresh(&mut self, weak: impl FnOnce() -> WeakChannel<TlsChannel>) -> Result<(), Failure> {
-        let situation = self.situation();
-        if situation.is_quiet()
-            && let Some(pump) = self.pump.as_mut()
-        {
-            pump.session.release_idle_buffers();
-        }
-        let interest = situation.interest();
-        if interest.wake.is_empty() {
-            self.wake = None;
-        } else if self.wake.as_ref().is_none_or(Timer::has_fired) {
-            let weak = weak();
-            self.wake = Some(Timer::after(Duration::ZERO, move || weak.handle(on_wake)));
-        }
-        match &self.pump {
-            Some(pump) => pump.parent.watch(interest.below).map_err(|errno| Failure::Below(errno.into())),
-            None => Ok(()),
-        }
     }
 }
 
@@ -295,82 +130,13 @@ pub(crate) fn on_parent_event(chan: Channel<TlsChannel>, events: Events) {
 }
 
 /// The time has come to deliver what needs no event below.
-fn on_wake(chan: Channel<TlsChannel>) {
+pub(crate) fn on_wake(chan: Channel<TlsChannel>) {
     let Ok(events) = chan.driver().with(|state| state.situation().interest().wake) else {
         chan.driver().note_missed();
         return;
     };
     // Tcl asks to watch again after it has called the scripts; that arms the next wake-up.
     chan.notify(events);
-}
-
-impl State {
-    /// Reads below without delivering: afterwards plaintext, end or error are known, if any came.
-    fn look_ahead(&mut self, reads: Reads) {
-        let Some(pump) = self.pump.as_mut() else { return };
-        match pump.run(&mut crate::pump::NoRoom, Goal::Plaintext, reads) {
-            Ok(_) | Err(Failure::Session { .. }) => {}
-            Err(failure) => self.fail(failure),
-        }
-    }
-
-    fn read(&mut self, into: &mut InputBuffer<'_>) -> Result<(), Failure> {
-        if let Stage::Failed(failure) = &self.stage {
-            return Err(failure.clone());
-        }
-        match self.pump()?.run(&mut Input(into), Goal::Plaintext, Reads::AsNeeded) {
-            Ok(Outcome::Reached) => Ok(()),
-            Ok(Outcome::Blocked | Outcome::VerdictNeeded) => Err(Failure::Below(ChannelError::WOULD_BLOCK)),
-            Err(failure) => {
-                self.fail(failure.clone());
-                Err(failure)
-            }
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
-        if let Stage::Failed(failure) = &self.stage {
-            return Err(failure.clone());
-        }
-        loop {
-            let covered = self.covered;
-            let pump = self.pump()?;
-            match pump.send().map_err(Failure::Below)? {
-                Sent::Blocked => return Err(Failure::Below(ChannelError::WOULD_BLOCK)),
-                Sent::All if covered > 0 => {
-                    self.covered = 0;
-                    return Ok(covered.min(bytes.len()));
-                }
-                Sent::All => {}
-            }
-            if let Some(error) = pump.send_failure() {
-                return Err(Failure::Below(error.clone()));
-            }
-            self.covered = pump.session.write(bytes).map_err(|error| Failure::Session { error, negotiating: false })?;
-        }
-    }
-
-    /// What `chan configure -error` says.
-    fn error_text(&self) -> Option<String> {
-        if let Stage::Failed(failure) = &self.stage {
-            return Some(match failure {
-                Failure::Below(ChannelError::System(errno)) => errno.message(),
-                other => other.to_error().message().to_owned(),
-            });
-        }
-        let ending = self.pump.as_ref()?.session.ending()?;
-        (ending == Ending::Truncated)
-            .then(|| "the peer closed the connection without ending the TLS session: data may be missing".to_owned())
-    }
-
-    fn own_options(&self) -> [(&'static str, String); 3] {
-        let settings = &self.settings;
-        [
-            ("-context", self.context_handle.as_ref().map_or_else(String::new, ContextHandle::name)),
-            ("-credentials", settings.credentials.as_ref().map_or_else(String::new, |handle| handle.name().to_owned())),
-            ("-verifier", settings.verifier.as_ref().map_or_else(String::new, |verifier| verifier.command.clone())),
-        ]
-    }
 }
 
 /// The options that are ours, without their dash.
@@ -382,9 +148,11 @@ impl ChannelDriver for TlsChannel {
     fn input(chan: &Channel<Self>, into: &mut InputBuffer<'_>) -> Result<(), ChannelError> {
         chan.driver().fault.trigger(Fault::Input);
         let opened = negotiate::advance(chan, Reads::AsNeeded, Within::Procedure);
-        let result = opened.and_then(|open| match open {
-            true => chan.driver().with(|state| state.read(into))?,
-            false => Err(Failure::Below(ChannelError::WOULD_BLOCK)),
+        let result = opened.and_then(|open| {
+            if !open {
+                return Err(Failure::Below(ChannelError::WOULD_BLOCK));
+            }
+            chan.driver().with(|state| state.read(into))?
         });
         refresh(chan);
         result.map_err(|failure| failure.to_channel_error())
@@ -393,9 +161,11 @@ impl ChannelDriver for TlsChannel {
     fn output(chan: &Channel<Self>, bytes: &[u8]) -> Result<usize, ChannelError> {
         chan.driver().fault.trigger(Fault::Output);
         let opened = negotiate::advance(chan, Reads::AsNeeded, Within::Procedure);
-        let result = opened.and_then(|open| match open {
-            true => chan.driver().with(|state| state.write(bytes))?,
-            false => Err(Failure::Below(ChannelError::WOULD_BLOCK)),
+        let result = opened.and_then(|open| {
+            if !open {
+                return Err(Failure::Below(ChannelError::WOULD_BLOCK));
+            }
+            chan.driver().with(|state| state.write(bytes))?
         });
         refresh(chan);
         result.map_err(|failure| failure.to_channel_error())
@@ -421,7 +191,7 @@ impl ChannelDriver for TlsChannel {
                 return Err(Failure::NotOpen { operation: "close the sending direction", state: state.name() });
             }
             state.output_closed = true;
-            state.pump()?.close_output().map(drop)
+            state.pump()?.close_output()
         });
         refresh(chan);
         closed.and_then(|result| result).map_err(|failure| failure.to_channel_error())
@@ -441,12 +211,11 @@ impl ChannelDriver for TlsChannel {
             return Ok(());
         };
         pump.parent.attach();
-        let result = match stage {
-            Stage::Open => pump.close_output().map(drop),
-            _ => {
-                pump.abort();
-                Ok(())
-            }
+        let result = if stage == Stage::Open {
+            pump.close_output()
+        } else {
+            pump.abort();
+            Ok(())
         };
         linger::release(pump, blocking);
         // What the peer has done to the connection is no error of ours at its end.

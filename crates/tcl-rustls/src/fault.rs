@@ -35,9 +35,8 @@ impl Injection {
 
     /// Panics if this procedure was chosen.
     pub(crate) fn trigger(&self, here: Fault) {
-        if self.chosen().take_if(|chosen| *chosen == here).is_some() {
-            panic!("injected into {here:?}");
-        }
+        let chosen = self.chosen().take_if(|chosen| *chosen == here);
+        assert!(chosen.is_none(), "injected into {here:?}");
     }
 
     fn chosen(&self) -> MutexGuard<'_, Option<Fault>> {

@@ -95,6 +95,13 @@ pub(crate) fn release<K: Kind>(handle: &str) -> Result<K, Failure> {
     found.ok_or_else(|| bad_handle::<K>(handle))
 }
 
+/// All handles of a kind, oldest first.
+pub(crate) fn held<K: Kind>() -> Vec<String> {
+    let table = table();
+    let of_kind = table.iter().filter(|(_, resource)| K::unwrap(resource).is_some());
+    of_kind.map(|(number, _)| format!("{}{number}", K::PREFIX)).collect()
+}
+
 fn number<K: Kind>(handle: &str) -> Option<u64> {
     let digits = handle.strip_prefix(K::PREFIX)?;
     // One handle, one spelling: "+7" and "07" are not handle 7.

@@ -20,6 +20,7 @@ mod open;
 mod options;
 mod package;
 mod pump;
+mod state;
 
 tcl_stubs::extension! {
     Twapi_crypto_Init => package::load,

@@ -12,10 +12,11 @@ use tcl_stubs::{
 
 use crate::accept::{self, Accepted};
 use crate::credentials::CredentialsHandle;
-use crate::driver::{self, Role};
+use crate::driver;
 use crate::failure::Failure;
 use crate::open::{self, Origin};
 use crate::options::{Common, ServerSocket};
+use crate::state::Role;
 
 /// The driver of a listening channel: it only owns the listening socket.
 pub(crate) struct Listener {

@@ -8,9 +8,10 @@ use std::time::Instant;
 use tcl_stubs::{Channel, Events, Obj, Timer};
 use tls_session::Verdict;
 
-use crate::driver::{self, Stage, State, TlsChannel, Verifier};
+use crate::driver::{self, TlsChannel};
 use crate::failure::Failure;
 use crate::pump::{Deadline, Goal, NoRoom, Outcome, Reads};
+use crate::state::{Stage, State, Verifier};
 
 /// Where a handshake is driven from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub(crate) fn on_event(chan: Channel<TlsChannel>, reads: Reads) {
         Ok(false) => driver::refresh(&chan),
         Ok(true) => opened(chan),
         Err(Failure::Busy | Failure::Verifying) => {}
-        Err(failure) => failed(chan, failure),
+        Err(failure) => failed(chan, &failure),
     }
 }
 
@@ -49,7 +50,7 @@ pub(crate) fn on_event(chan: Channel<TlsChannel>, reads: Reads) {
 fn on_deadline(chan: Channel<TlsChannel>, milliseconds: u64) {
     let failure = Failure::Timeout { milliseconds };
     fail(&chan, failure.clone());
-    failed(chan, failure);
+    failed(chan, &failure);
 }
 
 /// The timer that fails the channel if its handshake is not complete at `limit`.
@@ -78,10 +79,10 @@ pub(crate) fn opened(chan: Channel<TlsChannel>) {
 }
 
 /// Tells whoever waits that the channel has failed.
-fn failed(chan: Channel<TlsChannel>, failure: Failure) {
+fn failed(chan: Channel<TlsChannel>, failure: &Failure) {
     let accepted = chan.driver().with(|state| state.accepted.take()).ok().flatten();
     match accepted {
-        Some(accepted) => accepted.refuse(&chan, &failure),
+        Some(accepted) => accepted.refuse(&chan, failure),
         None => announce(chan),
     }
 }

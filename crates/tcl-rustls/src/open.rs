@@ -7,12 +7,13 @@ use tls_certs::PeerName;
 use tls_session::Session;
 
 use crate::credentials::{Credentials, configuration_failure};
-use crate::driver::{self, Role, TlsChannel};
+use crate::driver::{self, TlsChannel};
 use crate::failure::Failure;
 use crate::linger;
 use crate::negotiate;
 use crate::options::Common;
 use crate::pump::{Deadline, Pump};
+use crate::state::Role;
 
 /// What channels made by `tls_socket` have as their `-buffersize`, in bytes: several records at once.
 const SOCKET_BUFFER_SIZE: &str = "65536";

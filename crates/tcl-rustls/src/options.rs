@@ -6,8 +6,8 @@ use tcl_stubs::{InterpId, Obj};
 use tls_certs::PeerName;
 
 use crate::credentials::CredentialsHandle;
-use crate::driver::{Role, Settings, Verifier};
 use crate::failure::Failure;
+use crate::state::{Role, Settings, Verifier};
 
 /// How long an accepted connection may negotiate, unless the script says otherwise.
 const ACCEPT_LIMIT_MS: u64 = 30_000;

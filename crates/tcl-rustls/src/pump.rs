@@ -20,15 +20,23 @@ pub(crate) struct Pump {
     output_closed: bool,
     /// The channel below has ended.
     below_ended: bool,
-    /// The handshake was complete once: what fails later is no negotiation.
-    was_open: bool,
     /// Ciphertext that lay in the channel below before it became ours, and how much of it was received.
     early: Vec<u8>,
     early_taken: usize,
-    /// Something was sent or received.
-    begun: bool,
+    reached: Reached,
     /// Until when a blocking handshake may wait.
     pub(crate) deadline: Option<Deadline>,
+}
+
+/// How far the connection ever came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reached {
+    /// Nothing was sent or received yet.
+    Nothing,
+    /// Something was.
+    Begun,
+    /// The handshake was complete: what fails from then on is no negotiation.
+    Open,
 }
 
 /// When a handshake must be complete.
@@ -87,10 +95,9 @@ impl Pump {
             send_failure: None,
             output_closed: false,
             below_ended: false,
-            was_open: false,
             early,
             early_taken: 0,
-            begun: false,
+            reached: Reached::Nothing,
             deadline: None,
         }
     }
@@ -115,7 +122,9 @@ impl Pump {
                 }
             };
             if reached {
-                self.was_open |= !self.session.is_handshaking();
+                if !self.session.is_handshaking() {
+                    self.reached = Reached::Open;
+                }
                 return Ok(Outcome::Reached);
             }
             if reads == Reads::None {
@@ -147,7 +156,7 @@ impl Pump {
             }
             match self.parent.write(self.session.transmit()) {
                 Ok(count) => {
-                    self.begun = true;
+                    self.reached = self.reached.max(Reached::Begun);
                     self.session.transmitted(count);
                 }
                 Err(ChannelError::System(errno)) if errno.is_would_block() => return Ok(Sent::Blocked),
@@ -182,20 +191,20 @@ impl Pump {
         }
     }
 
-    /// Ends our side: close_notify behind everything written, handed to Tcl's own buffer, which goes out in the
-    /// background if need be; then the sending direction of the channel below. True if that could be closed.
-    pub(crate) fn close_output(&mut self) -> Result<bool, Failure> {
+    /// Ends our side: `close_notify` behind everything written, handed to Tcl's own buffer, which goes out in the
+    /// background if need be; then the sending direction of the channel below, where it can be closed by itself.
+    pub(crate) fn close_output(&mut self) -> Result<(), Failure> {
         if self.output_closed {
-            return Ok(true);
+            return Ok(());
         }
         self.session.close_notify().map_err(|error| self.session_failure(error))?;
         let queued = self.hand_over();
         self.output_closed = true;
-        let closed = self.parent.close_output();
-        queued.map(|()| closed).map_err(Failure::Below)
+        self.parent.close_output();
+        queued.map_err(Failure::Below)
     }
 
-    /// Ends the connection without close_notify: the alert of a failure may leave, and nothing else.
+    /// Ends the connection without `close_notify`: the alert of a failure may leave, and nothing else.
     pub(crate) fn abort(&mut self) {
         if !self.output_closed {
             // There is nobody left to report this to, beside the failure that is reported already.
@@ -226,13 +235,13 @@ impl Pump {
 
     /// Whether anything was sent or received yet.
     pub(crate) fn has_begun(&self) -> bool {
-        self.begun
+        self.reached >= Reached::Begun
     }
 
     /// One read below; false where nothing is there.
     fn receive(&mut self) -> Result<bool, Failure> {
         if self.early_taken < self.early.len() {
-            self.begun = true;
+            self.reached = self.reached.max(Reached::Begun);
             self.early_taken += self.session.receive(&self.early[self.early_taken..]);
             if self.early_taken == self.early.len() {
                 self.early = Vec::new();
@@ -254,7 +263,7 @@ impl Pump {
                 Ok(true)
             }
             Ok(count) => {
-                self.begun = true;
+                self.reached = self.reached.max(Reached::Begun);
                 self.session.received(count);
                 Ok(true)
             }
@@ -278,7 +287,7 @@ impl Pump {
     }
 
     fn session_failure(&self, error: Error) -> Failure {
-        Failure::Session { error, negotiating: !self.was_open }
+        Failure::Session { error, negotiating: self.reached < Reached::Open }
     }
 }
 

@@ -28,7 +28,7 @@ where
 
 type Entry = Rc<dyn Command>;
 
-pub(crate) fn create(interp: Interp<'_>, name: &str, command: impl Command) {
+pub(crate) fn create(interp: &Interp<'_>, name: &str, command: impl Command) {
     let name = to_c_string(name);
     let entry: Box<Entry> = Box::new(Rc::new(command));
     // SAFETY: the entry is given back to `delete`, which Tcl calls once, in the interpreter's own thread.

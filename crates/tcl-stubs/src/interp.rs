@@ -13,7 +13,6 @@ use crate::obj::{Obj, length, raw_words};
 use crate::{panics, sys};
 
 /// An interpreter, for the time of a call into it or out of it.
-#[derive(Clone, Copy)]
 pub struct Interp<'a> {
     raw: NonNull<sys::Interp>,
     scope: PhantomData<&'a ()>,
@@ -78,7 +77,7 @@ impl Interp<'_> {
 
     /// Defines a command. One of the same name is replaced.
     pub fn create_command(&self, name: &str, command: impl Command) {
-        command::create(*self, name, command);
+        command::create(self, name, command);
     }
 
     /// True if the (fully qualified) command exists.

@@ -60,7 +60,7 @@ pub(crate) fn later(action: impl FnOnce() + Send + 'static) {
 unsafe extern "C" fn run(data: *mut c_void) {
     // SAFETY: the box made in `later`.
     let action = unsafe { Box::from_raw(data.cast::<Box<dyn FnOnce() + Send>>()) };
-    let _ = panics::catch(|| action());
+    let _ = panics::catch(action);
 }
 
 impl Drop for Timer {

@@ -9,9 +9,9 @@ use tls_session::Protocols;
 use super::{Body, elements, parse_options, wrong_args};
 use crate::context::Context;
 use crate::credentials::Credentials;
-use crate::driver::Role;
 use crate::failure::Failure;
 use crate::handles::{self, HeldCertificate};
+use crate::state::Role;
 
 pub(super) const COMMANDS: &[(&str, Body)] = &[
     ("sspi_schannel_credentials", sspi_schannel_credentials),

@@ -3,13 +3,14 @@
 use tcl_stubs::{Channel, Interp, Obj, Parent};
 
 use super::{Body, wrong_args};
-use crate::driver::{self, Role, TlsChannel};
+use crate::driver::{self, TlsChannel};
 use crate::failure::Failure;
 use crate::listener;
 use crate::negotiate::{self, Within};
 use crate::open::{self, Origin};
 use crate::options::{self, ClientSocket, Socket, WrapSide};
 use crate::pump::Reads;
+use crate::state::Role;
 
 pub(super) const COMMANDS: &[(&str, Body)] =
     &[("tls_socket", tls_socket), ("starttls", starttls), ("tls_socket_command", tls_socket_command)];
