@@ -50,11 +50,13 @@ proc connect {kind port args} {
 proc ask {kind port args} {
     set c [dial $kind $port]
     fconfigure $c -blocking 0 -translation lf
-    puts $c $args
-    flush $c
-    fileevent $c readable [list link::Answer $c]
     try {
+        puts $c $args
+        flush $c
+        fileevent $c readable [list link::Answer $c]
         return [await ::link::answer]
+    } on error msg {
+        return "error: $msg"
     } finally {
         close $c
     }

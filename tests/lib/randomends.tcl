@@ -27,10 +27,10 @@ proc ends::run {kind alphabet ops} {
     variable W
     pipe::reset $alphabet
     array unset S
-    array set W [list kind $kind fault {} accepted {} op {} trace {} up 0]
+    array set W [list kind $kind fault {} accepted {} op {} trace {} up 0 touched 0]
     foreach side {c s} {
         array set S [list $side,chan {} $side,open 1 $side,w 1 $side,blocking 0 $side,enc binary $side,out lf \
-            $side,rh {} $side,ateof 0 $side,wh 0 $side,loose 0 $side,depth 0 $side,broken 0 $side,half 0 $side,buffersize 4096]
+            $side,rh {} $side,ateof 0 $side,wh 0 $side,loose 0 $side,depth 0 $side,broken 0 $side,half 0 $side,late 0 $side,buffersize 4096]
     }
     try {
         Scratch
@@ -80,6 +80,7 @@ proc ends::Perform {n name side args} {
     variable W
     variable early
     if {!$S($side,open) && $name ni {settle pump finish up}} return
+    if {$side eq "s" || $name ni $early} {set W(touched) 1}
     if {!$W(up) && ($name ni $early || $side eq "s" && $S(s,chan) eq {})} Up
     set traced [Op.$name $side {*}$args]
     Faults
@@ -356,7 +357,7 @@ proc ends::Settle {w} {
         } else {
             Wait {[ends::Read $r] eq {} && [eof $S($r,chan)]} {the end comes}
         }
-        if {![eof $S($r,chan)]} {Fail "no end of file"}
+        if {$alone && ![eof $S($r,chan)]} {Fail "no end of file"}
     }
     Turn 3
     Faults
@@ -408,6 +409,15 @@ proc ends::Unblock {} {
 proc ends::Room {side count} {
     variable light
     if {$::pipe::P($side,load) + $count > $light} Unblock
+}
+
+# Before SIDE ends: what it has written may be sent by and by in the background.
+proc ends::Ending {side} {
+    variable S
+    variable W
+    variable light
+    Room $side 0
+    if {$::pipe::P($side,load) > $light || !$W(up)} {set S($side,late) 1}
 }
 
 # SIDE writes to a peer that is gone: the model knows no more what becomes of

@@ -66,16 +66,18 @@ proc ends::Put {side chars} {
         return
     }
     set bytes [pipe::encode $chars $S($side,out)]
+    set clean [pipe::flushed $side]
     # before the event loop can bring it to the other side
     pipe::write $side $bytes $S($side,out)
     puts -nonewline $chan [pipe::text $chars $S($side,enc)]
-    switch [fconfigure $chan -buffering] {
+    # Tcl counts what it flushes: when there was something in the buffer already, as much of this may stay there
+    if {$clean} {switch [fconfigure $chan -buffering] {
         none {pipe::flush $side}
         line {
             set at [string last \n [string range $bytes end-80000 end]]
             if {$at >= 0} {pipe::flush $side [expr {min([string length $bytes], 80001) - $at - 1}]}
         }
-    }
+    }}
 }
 
 proc ends::Op.flush {side} {
@@ -92,7 +94,7 @@ proc ends::Op.halfclose {side how} {
     set chan $S($side,chan)
     if {!$S($side,w)} {return [Try $side {close $chan write}]}
     if {$S($side,broken)} return
-    Room $side 0
+    Ending $side
     fileevent $chan writable {}
     set S($side,wh) 0
     if {$how eq "tls" && $W(kind) ne "plain"} {
@@ -102,6 +104,9 @@ proc ends::Op.halfclose {side how} {
     }
     set S($side,w) 0
     pipe::end $side
+    # while output is still on its way Tcl goes on to take more, and closes only then
+    if {$S($side,late)} {Settle $side}
+    Wait {[llength [fconfigure $chan -translation]] == 1} {the half is closed}
     return
 }
 
@@ -226,12 +231,14 @@ proc ends::Op.readall {side} {
 # After gets has seen half a line, Tcl fires no event for it: read it.
 proc ends::Rest {side} {
     variable S
+    set w [peer $side]
     if {$S($side,blocking)} Unblock
-    Read $side
+    Wait {[ends::Read $side; pipe::sure $w] == 0 || $::pipe::P($w,lax)} {the rest of a line comes}
 }
 
 proc ends::Op.readable {side type {k {}}} {
     variable S
+    if {$S($side,blocking) && $::pipe::P(alphabet) eq "text"} Unblock
     if {$S($side,half)} {Rest $side}
     set S($side,half) [expr {$type eq "gets"}]
     set S($side,rh) [list $type $k]
@@ -341,12 +348,15 @@ proc ends::Scratch {} {
 proc ends::Op.blocking {side flag} {
     variable S
     if {$flag} {
+        if {$S([peer $side],late)} return
         foreach w {c s} {
             if {$::pipe::P($w,load) > $::ends::light} {
                 Unblock
                 Settle $w
             }
         }
+        # half a character makes a channel readable, but a read of one would block
+        if {$::pipe::P(alphabet) eq "text"} {Op.quiet $side}
     }
     fconfigure $S($side,chan) -blocking $flag
     set S($side,blocking) $flag
@@ -413,13 +423,13 @@ proc ends::Op.close {side} {
     variable W
     set w [peer $side]
     # without anything to send, TLS may give a connection up that is not open yet
-    if {!$W(up) && $::pipe::P($side,load) == 0} Up
+    if {!$W(up) && ($W(touched) || $::pipe::P($side,load) == 0)} Up
     if {$W(up)} {
         if {$::pipe::P($w,load) > $::ends::light} Unblock
         Settle $w
     }
     if {!$S($side,open)} return
-    Room $side 0
+    Ending $side
     Close $side
     return
 }

@@ -85,6 +85,12 @@ proc pipe::flush {w {but 0}} {
     set P($w,sure) [expr {max($P($w,sure), [string length $P($w,wire)] - $but)}]
 }
 
+# Whether all that was written has been flushed.
+proc pipe::flushed {w} {
+    variable P
+    return [expr {$P($w,sure) == [string length $P($w,wire)]}]
+}
+
 proc pipe::end {w} {
     variable P
     flush $w

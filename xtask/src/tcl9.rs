@@ -14,7 +14,7 @@ use crate::workspace::{Workspace, empty_folder, remove_folder};
 const RELEASE: &str = "trixie";
 const EARLIER: [&str; 2] = ["bookworm", "bullseye"];
 
-const PACKAGES: [&str; 6] = ["tcl9.0", "libtcl9.0", "tcl9.0-thread", "libc6", "libtommath1", "zlib1g"];
+const PACKAGES: [&str; 7] = ["tcl9.0", "libtcl9.0", "tcl9.0-thread", "tcllib", "libc6", "libtommath1", "zlib1g"];
 
 /// The Tcl 9 that an earlier run unpacked, if any.
 pub(crate) fn unpacked(workspace: &Workspace) -> Option<Tclsh> {
@@ -108,7 +108,7 @@ here=$(cd "${{0%/*}}" && pwd)
 root=$here/root
 export TCL_LIBRARY="$root/usr/lib/tcl9.0"
 export TCL9_0_TM_PATH="$root/usr/lib/tcl9.0/tcl9"
-packages=$root/usr/lib/tcltk/{triple}
+packages="$root/usr/lib/tcltk/{triple} $root/usr/share/tcltk"
 case " ${{TCLLIBPATH-}} " in
     *" $packages "*) ;;
     *) export TCLLIBPATH="${{TCLLIBPATH:+$TCLLIBPATH }}$packages" ;;

@@ -72,6 +72,13 @@ impl TrustAnchors {
         !self.fingerprints.is_empty() && self.fingerprints.contains(&sha256(der))
     }
 
+    /// These roots and one more.
+    pub(crate) fn and(&self, certificate: &Certificate) -> Result<Self, CertError> {
+        let mut all = self.clone();
+        all.insert(certificate.der())?;
+        Ok(all)
+    }
+
     pub(crate) fn subjects(&self) -> Vec<DistinguishedName> {
         let subjects = self.anchors.iter().map(|anchor| &anchor.subject);
         subjects.map(|s| DistinguishedName::in_sequence(s)).collect()
@@ -79,7 +86,7 @@ impl TrustAnchors {
 
     fn load() -> Self {
         let mut anchors = Self::default();
-        for certificate in rustls_native_certs::load_native_certs().certs {
+        for certificate in native_certificates() {
             // Public bundles hold a few certificates that no parser likes.
             let _unparsable = anchors.insert(&certificate);
         }
@@ -100,6 +107,11 @@ impl fmt::Debug for TrustAnchors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TrustAnchors({})", self.anchors.len())
     }
+}
+
+/// The platform's roots, or those that the environment names, read now.
+pub(crate) fn native_certificates() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
 }
 
 /// The platform's roots as last read, and where they were read from.

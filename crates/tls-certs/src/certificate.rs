@@ -9,6 +9,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::error::CertError;
 use crate::general_name::GeneralName;
@@ -77,6 +78,22 @@ pub struct Extension {
     pub critical: bool,
     /// The DER inside its octet string.
     pub der: Vec<u8>,
+}
+
+impl PublicKeyInfo {
+    /// What a DER `SubjectPublicKeyInfo` (RFC 5280, section 4.1) says; `None`
+    /// if it is none.
+    pub fn from_der(der: &[u8]) -> Option<Self> {
+        let (_, info) = SubjectPublicKeyInfo::from_der(der).ok().filter(|(rest, _)| rest.is_empty())?;
+        let parameter = info.algorithm.parameters.as_ref();
+        let parameter = parameter.and_then(|p| p.as_oid().ok());
+        let parameter = parameter.map(|oid| oid.to_id_string());
+        Some(Self {
+            algorithm: info.algorithm.algorithm.to_id_string(),
+            bits: key_bits(&info, parameter.as_deref()),
+            parameter,
+        })
+    }
 }
 
 impl Certificate {
@@ -183,18 +200,11 @@ impl Certificate {
 
     /// The kind and size of the public key.
     pub fn public_key(&self) -> PublicKeyInfo {
-        self.parsed(|certificate| {
-            let info = certificate.public_key();
-            let parameter = info.algorithm.parameters.as_ref();
-            let parameter = parameter.and_then(|p| p.as_oid().ok());
-            let parameter = parameter.map(|oid| oid.to_id_string());
-            PublicKeyInfo {
-                algorithm: info.algorithm.algorithm.to_id_string(),
-                bits: key_bits(info, parameter.as_deref()),
-                parameter,
-            }
+        PublicKeyInfo::from_der(self.public_key_info()).unwrap_or(PublicKeyInfo {
+            algorithm: String::new(),
+            parameter: None,
+            bits: 0,
         })
-        .unwrap_or(PublicKeyInfo { algorithm: String::new(), parameter: None, bits: 0 })
     }
 
     /// The names that the certificate is valid for, in its order.
@@ -240,15 +250,7 @@ impl Certificate {
     /// The purposes of the extended key usage extension as dotted decimal
     /// (RFC 5280, section 4.2.1.12).
     pub fn extended_key_usage(&self) -> Option<Vec<String>> {
-        const EXTENDED_KEY_USAGE: &str = "2.5.29.37";
-        let extensions = self.extensions();
-        let extension = extensions.iter().find(|e| e.oid == EXTENDED_KEY_USAGE)?;
-        let (list, _) = der::split(&extension.der)?;
-        let purposes = list
-            .children()
-            .filter(|e| e.tag == der::OID)
-            .map(|e| x509_parser::der_parser::asn1_rs::Oid::new(e.value.into()).to_id_string());
-        Some(purposes.collect())
+        self.extensions().iter().find_map(Extension::extended_key_usage)
     }
 
     /// The subject key identifier (RFC 5280, section 4.2.1.2).
@@ -340,7 +342,7 @@ pub(crate) fn fingerprint<const N: usize>(algorithm: &'static digest::Algorithm,
     array
 }
 
-fn key_bits(info: &x509_parser::x509::SubjectPublicKeyInfo<'_>, parameter: Option<&str>) -> usize {
+fn key_bits(info: &SubjectPublicKeyInfo<'_>, parameter: Option<&str>) -> usize {
     match info.parsed() {
         Ok(PublicKey::RSA(key)) => {
             let digits: Vec<_> = key.modulus.iter().skip_while(|b| **b == 0).collect();
@@ -414,7 +416,7 @@ mod tests {
         let root = &ca.certificate;
         assert!(root.is_self_issued());
         assert_eq!(root.basic_constraints(), Some(BasicConstraints { ca: true, path_length: None }));
-        assert_eq!(root.key_usage(), Some(1 << 5));
+        assert_eq!(root.key_usage(), Some(0b110_0000));
         assert_eq!(cert.authority_key_id(), root.subject_key_id());
         assert!(root.subject_key_id().is_some());
         assert_eq!(root.extended_key_usage(), None);

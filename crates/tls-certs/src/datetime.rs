@@ -6,6 +6,16 @@ use std::fmt;
 /// `2024-01-02 03:04:05 UTC`.
 pub(crate) struct Utc(pub(crate) i64);
 
+impl Utc {
+    /// Year, month, day, hour, minute and second in as many digits as they
+    /// have in DER; a year outside of 0 to 9999 has another number of them.
+    pub(crate) fn digits(&self) -> String {
+        let (year, month, day) = civil(self.0.div_euclid(86_400));
+        let second = self.0.rem_euclid(86_400);
+        format!("{year:04}{month:02}{day:02}{:02}{:02}{:02}", second / 3600, second / 60 % 60, second % 60)
+    }
+}
+
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let days = self.0.div_euclid(86_400);

@@ -60,7 +60,8 @@ impl fmt::Debug for Identity {
     }
 }
 
-fn chain_of(cert: &Certificate, companions: &[Certificate]) -> Vec<Certificate> {
+/// `cert` and what leads from it towards a root, which is not in it.
+pub(crate) fn chain_of(cert: &Certificate, companions: &[Certificate]) -> Vec<Certificate> {
     let mut chain = vec![cert.clone()];
     let mut last = cert.clone();
     while !last.is_self_issued() && chain.len() < LONGEST_CHAIN {
@@ -81,7 +82,7 @@ fn chain_of(cert: &Certificate, companions: &[Certificate]) -> Vec<Certificate> 
 
 /// Whether `issuer` is the issuer of `cert` by name, key identifier and, where
 /// the algorithm is known, signature.
-fn may_have_issued(issuer: &Certificate, cert: &Certificate) -> bool {
+pub(crate) fn may_have_issued(issuer: &Certificate, cert: &Certificate) -> bool {
     if issuer.subject() != cert.issuer() {
         return false;
     }
@@ -95,7 +96,7 @@ fn may_have_issued(issuer: &Certificate, cert: &Certificate) -> bool {
 
 /// Whether the key of `issuer` made the signature of `cert`; `None` if that
 /// cannot be told.
-fn signature_fits(issuer: &Certificate, cert: &Certificate) -> Option<bool> {
+pub(crate) fn signature_fits(issuer: &Certificate, cert: &Certificate) -> Option<bool> {
     let issuer = EndEntityCert::try_from(issuer.der()).ok()?;
     cert.parsed(|parsed| {
         let message = parsed.tbs_certificate.as_ref();

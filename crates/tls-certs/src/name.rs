@@ -2,7 +2,11 @@
 
 use std::fmt::{self, Write as _};
 
+use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
+
+use crate::error::CertError;
+use crate::name_parse;
 
 const COMMON_NAME: &str = "2.5.4.3";
 const ORGANIZATION: &str = "2.5.4.10";
@@ -30,6 +34,28 @@ pub struct Attribute {
 }
 
 impl Name {
+    /// Reads a name as one writes it: `CN=a.example, O=Example` or
+    /// `/CN=a.example/O=Example`, encoded in the order in which it is written.
+    ///
+    /// Values with special characters stand in double quotes or have them
+    /// escaped as RFC 4514 says; `+` joins attributes of one part; types are
+    /// the usual short names in any case, or dotted decimal. An empty text is
+    /// the empty name. [`Name::x500`] writes what this reads, as long as no
+    /// value has a backslash.
+    pub fn parse(text: &str) -> Result<Self, CertError> {
+        name_parse::parse(text)
+    }
+
+    /// Reads a DER encoding.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertError> {
+        const WHAT: &str = "distinguished name";
+        match X509Name::from_der(der) {
+            Ok(([], parsed)) => Ok(Self::from_parsed(&parsed)),
+            Ok(_) => Err(CertError::encoding(WHAT, "more octets after its end")),
+            Err(error) => Err(CertError::encoding(WHAT, error)),
+        }
+    }
+
     /// The first value of the attribute `oid` (dotted decimal), or `None`.
     pub fn attribute(&self, oid: &str) -> Option<&str> {
         self.attributes().find(|a| a.oid == oid).map(|a| a.value.as_str())
@@ -72,6 +98,12 @@ impl Name {
     /// with special characters in double quotes,
     /// `C=DE, O="Example, Inc.", CN=a.example`.
     pub fn x500(&self) -> String {
+        self.x500_joined(", ")
+    }
+
+    /// The same with something else than a comma and a space between its
+    /// parts.
+    pub fn x500_joined(&self, separator: &str) -> String {
         let rdns = self.rdns.iter().map(|rdn| {
             let attributes = rdn.iter().map(|a| match windows_keyword(&a.oid) {
                 Some(word) => format!("{word}={}", quote(&a.value)),
@@ -79,7 +111,7 @@ impl Name {
             });
             attributes.collect::<Vec<_>>().join(" + ")
         });
-        rdns.collect::<Vec<_>>().join(", ")
+        rdns.collect::<Vec<_>>().join(separator)
     }
 
     /// The DER encoding.
@@ -155,6 +187,27 @@ fn windows_keyword(oid: &str) -> Option<&'static str> {
         "0.9.2342.19200300.100.1.1" => return None,
         EMAIL => "E",
         other => return keyword(other),
+    })
+}
+
+/// The type that a short name stands for, in any case.
+pub(crate) fn keyword_oid(word: &str) -> Option<&'static str> {
+    Some(match word.to_ascii_uppercase().as_str() {
+        "CN" => COMMON_NAME,
+        "SN" | "SURNAME" => "2.5.4.4",
+        "SERIALNUMBER" => "2.5.4.5",
+        "C" => "2.5.4.6",
+        "L" => "2.5.4.7",
+        "ST" | "S" => "2.5.4.8",
+        "STREET" => "2.5.4.9",
+        "O" => ORGANIZATION,
+        "OU" => ORGANIZATIONAL_UNIT,
+        "TITLE" | "T" => "2.5.4.12",
+        "GN" | "G" | "GIVENNAME" => "2.5.4.42",
+        "UID" => "0.9.2342.19200300.100.1.1",
+        "DC" => "0.9.2342.19200300.100.1.25",
+        "E" | "EMAIL" | "EMAILADDRESS" => EMAIL,
+        _ => return None,
     })
 }
 

@@ -4,7 +4,7 @@
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
-use crate::error::CertError;
+use crate::error::{CertError, excerpt};
 
 /// One block of a PEM text. The contents may be a key, so they are wiped.
 pub(crate) struct Block {
@@ -33,7 +33,10 @@ pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block>, CertError> {
                 Some(open) if open.label == label => found.push(open.close()?),
                 Some(open) => return Err(unfinished(&open.label)),
                 None => {
-                    return Err(CertError::encoding("PEM text", format_args!("END {label} without its BEGIN")));
+                    return Err(CertError::encoding(
+                        "PEM text",
+                        format_args!("END {} without its BEGIN", excerpt(&label)),
+                    ));
                 }
             }
         } else if let Some(open) = &mut open {
@@ -92,7 +95,7 @@ impl Open {
     fn close(self) -> Result<Block, CertError> {
         let mut contents = Zeroizing::new(vec![0; self.base64.len() / 4 * 3 + 3]);
         let length = Base64::decode(&*self.base64, &mut contents)
-            .map_err(|_| CertError::encoding("PEM text", format_args!("{} block is not base64", self.label)))?
+            .map_err(|_| CertError::encoding("PEM text", format_args!("{} block is not base64", excerpt(&self.label))))?
             .len();
         contents.truncate(length);
         Ok(Block { label: self.label, contents, legacy_encrypted: self.legacy_encrypted })
@@ -106,7 +109,7 @@ fn marker(line: &[u8], prefix: &[u8]) -> Option<String> {
 }
 
 fn unfinished(label: &str) -> CertError {
-    CertError::encoding("PEM text", format_args!("BEGIN {label} without its END"))
+    CertError::encoding("PEM text", format_args!("BEGIN {} without its END", excerpt(label)))
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ fn to_rustls(error: &VerifyError) -> CertificateError {
         VerifyError::WrongUsage => C::InvalidPurpose,
         VerifyError::BadSignature => C::BadSignature,
         VerifyError::Revoked => C::Revoked,
+        VerifyError::RevocationUnknown => C::UnknownRevocationStatus,
         VerifyError::UnknownCriticalExtension => C::UnhandledCriticalExtension,
         VerifyError::BadEncoding(_) => C::BadEncoding,
         // These have no alert of their own.
@@ -85,6 +86,7 @@ fn from_rustls(error: &CertificateError) -> VerifyError {
         C::InvalidPurpose | C::InvalidPurposeContext { .. } => VerifyError::WrongUsage,
         C::BadSignature => VerifyError::BadSignature,
         C::Revoked => VerifyError::Revoked,
+        C::UnknownRevocationStatus | C::ExpiredRevocationListContext { .. } => VerifyError::RevocationUnknown,
         C::UnhandledCriticalExtension => VerifyError::UnknownCriticalExtension,
         C::BadEncoding => VerifyError::BadEncoding("it cannot be read".to_owned()),
         C::UnsupportedSignatureAlgorithmContext { .. } | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
@@ -130,6 +132,7 @@ mod tests {
             (VerifyError::WrongUsage, true),
             (VerifyError::BadSignature, true),
             (VerifyError::Revoked, true),
+            (VerifyError::RevocationUnknown, true),
             (VerifyError::BasicConstraints, true),
             (VerifyError::NameConstraints, true),
             (VerifyError::UnknownCriticalExtension, true),

@@ -3,17 +3,28 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use zeroize::Zeroizing;
+
 use crate::certificate::Certificate;
+use crate::crl::RevocationList;
 use crate::error::CertError;
 use crate::key::PrivateKey;
-use crate::{pem, pfx};
+use crate::pfx_write::{self, PfxStrength};
+use crate::{anchors, pem, pfx, pkcs7};
 
-/// A collection of certificates in memory, some with their private keys.
+/// A collection of certificates in memory, some with their private keys, and
+/// of revocation lists.
 ///
 /// Clones share their contents, across threads too.
 #[derive(Clone, Default)]
 pub struct CertStore {
-    contents: Arc<Mutex<Vec<Certificate>>>,
+    contents: Arc<Mutex<Contents>>,
+}
+
+#[derive(Default)]
+struct Contents {
+    certificates: Vec<Certificate>,
+    lists: Vec<RevocationList>,
 }
 
 /// What to look for in a [`CertStore`].
@@ -50,7 +61,8 @@ impl CertStore {
         Self::default()
     }
 
-    /// Reads all certificates and private keys of a PEM text, in any order.
+    /// Reads all certificates, private keys and revocation lists of a PEM
+    /// text, in any order; a `PKCS7` block counts for what is in it.
     ///
     /// Each key is attached to the certificates that it belongs to; one that
     /// belongs to none is a [`CertError::KeyMismatch`]. `password` is used
@@ -58,14 +70,21 @@ impl CertStore {
     pub fn from_pem(text: &[u8], password: Option<&str>) -> Result<Self, CertError> {
         let mut certificates = Vec::new();
         let mut keys = Vec::new();
+        let mut lists = Vec::new();
         for block in pem::blocks(text)? {
             if let Some(certificate) = Certificate::from_block(&block)? {
                 certificates.push(certificate);
             } else if let Some(key) = PrivateKey::from_block(&block, password)? {
                 keys.push(key);
+            } else if let Some(list) = RevocationList::from_block(&block)? {
+                lists.push(list);
+            } else if block.label == "PKCS7" {
+                let (more, more_lists) = pkcs7::read(&block.contents)?;
+                certificates.extend(more);
+                lists.extend(more_lists);
             }
         }
-        Self::assemble(certificates, &keys)
+        Self::assemble(certificates, &keys, lists)
     }
 
     /// Reads all certificates and private keys of a PFX file (PKCS#12,
@@ -75,26 +94,106 @@ impl CertStore {
     /// A file whose key derivation would take absurdly long is refused.
     pub fn from_pfx(bytes: &[u8], password: &str) -> Result<Self, CertError> {
         let (certificates, keys) = pfx::read(bytes, password)?;
-        Self::assemble(certificates, &keys)
+        Self::assemble(certificates, &keys, Vec::new())
+    }
+
+    /// Reads all certificates and revocation lists of PKCS#7 data (RFC 5652),
+    /// in DER, or in PEM as a `PKCS7` block.
+    ///
+    /// What is signed in it, and by whom, is not looked at.
+    pub fn from_pkcs7(bytes: &[u8]) -> Result<Self, CertError> {
+        let (certificates, lists) = if bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
+            let blocks = pem::blocks(bytes)?;
+            let block = blocks.iter().find(|b| matches!(&*b.label, "PKCS7" | "CMS" | "PKCS #7 SIGNED DATA"));
+            pkcs7::read(&block.ok_or_else(|| CertError::encoding("PEM text", "it has no PKCS7"))?.contents)?
+        } else {
+            pkcs7::read(bytes)?
+        };
+        Self::assemble(certificates, &[], lists)
+    }
+
+    /// The roots that the platform trusts as certificates, read as
+    /// [`TrustAnchors::platform`](crate::TrustAnchors::platform) does, but
+    /// each time anew. Changing the store does not change the platform.
+    pub fn platform() -> Self {
+        let store = Self::new();
+        for der in anchors::native_certificates() {
+            // Public bundles hold a few certificates that no parser likes.
+            if let Ok(certificate) = Certificate::from_der(&der) {
+                store.add(certificate);
+            }
+        }
+        store
+    }
+
+    /// The certificates as PEM text, then the revocation lists. Private keys
+    /// are not in it.
+    pub fn to_pem(&self) -> String {
+        let contents = self.lock();
+        let certificates = contents.certificates.iter().map(Certificate::to_pem);
+        certificates.chain(contents.lists.iter().map(RevocationList::to_pem)).collect()
+    }
+
+    /// The same, with each certificate's private key behind it, enciphered if
+    /// there is a password. To be handled as the secret that it is.
+    pub fn to_pem_with_keys(&self, password: Option<&str>) -> Result<Zeroizing<String>, CertError> {
+        let mut text = Zeroizing::new(String::new());
+        for certificate in self.contents() {
+            let key = certificate.private_key().map(|key| key.to_pem(password)).transpose()?;
+            let key = key.as_ref().map_or("", |key| key.as_str());
+            // Growing in place would leave an unwiped copy behind.
+            text = Zeroizing::new([text.as_str(), &certificate.to_pem(), key].concat());
+        }
+        Ok(text)
+    }
+
+    /// The certificates and revocation lists as PKCS#7 in DER.
+    pub fn to_pkcs7(&self) -> Vec<u8> {
+        let contents = self.lock();
+        pkcs7::write(&contents.certificates, &contents.lists)
+    }
+
+    /// The same as PEM text.
+    pub fn to_pkcs7_pem(&self) -> String {
+        pem::encode("PKCS7", &self.to_pkcs7())
+    }
+
+    /// Everything but the revocation lists as a PFX file (PKCS#12, RFC 7292).
+    /// Private keys are in it if `with_keys`.
+    pub fn to_pfx(&self, password: &str, with_keys: bool, strength: PfxStrength) -> Result<Vec<u8>, CertError> {
+        pfx_write::write(&self.contents(), password, with_keys, strength)
+    }
+
+    /// Adds a revocation list. Of the lists of one issuer all are kept.
+    pub fn add_revocation_list(&self, list: RevocationList) {
+        let mut contents = self.lock();
+        if !contents.lists.contains(&list) {
+            contents.lists.push(list);
+        }
+    }
+
+    /// All revocation lists, in the order in which they were added.
+    pub fn revocation_lists(&self) -> Vec<RevocationList> {
+        self.lock().lists.clone()
     }
 
     /// Adds a certificate. If the same one is there already it stays once,
     /// with the private key of whichever has one.
     pub fn add(&self, certificate: Certificate) {
-        add_to(&mut self.lock(), certificate);
+        add_to(&mut self.lock().certificates, certificate);
     }
 
     /// Removes a certificate and says whether it was there.
     pub fn remove(&self, certificate: &Certificate) -> bool {
-        let mut contents = self.lock();
-        let before = contents.len();
-        contents.retain(|c| c != certificate);
-        contents.len() < before
+        let certificates = &mut self.lock().certificates;
+        let before = certificates.len();
+        certificates.retain(|c| c != certificate);
+        certificates.len() < before
     }
 
     /// All certificates in the order in which they were added.
     pub fn contents(&self) -> Vec<Certificate> {
-        self.lock().clone()
+        self.lock().certificates.clone()
     }
 
     /// The first certificate that fits `search` and comes behind `after`, or
@@ -102,7 +201,7 @@ impl CertStore {
     ///
     /// Nothing comes behind a certificate that is not in the store.
     pub fn find(&self, search: &Search, after: Option<&Certificate>) -> Option<Certificate> {
-        let contents = self.lock();
+        let contents = &self.lock().certificates;
         let start = match after {
             Some(after) => contents.iter().position(|c| c == after)? + 1,
             None => 0,
@@ -113,42 +212,46 @@ impl CertStore {
 
     /// How many certificates there are.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().certificates.len()
     }
 
     /// Whether there is no certificate.
     pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.lock().certificates.is_empty()
     }
 
-    fn assemble(certificates: Vec<Certificate>, keys: &[PrivateKey]) -> Result<Self, CertError> {
-        if certificates.is_empty() {
+    fn assemble(
+        certificates: Vec<Certificate>,
+        keys: &[PrivateKey],
+        lists: Vec<RevocationList>,
+    ) -> Result<Self, CertError> {
+        if certificates.is_empty() && (lists.is_empty() || !keys.is_empty()) {
             return Err(CertError::NoCertificate);
         }
         if !keys.iter().all(|key| certificates.iter().any(|c| c.matches(key))) {
             return Err(CertError::KeyMismatch);
         }
-        let mut contents = Vec::with_capacity(certificates.len());
+        let mut contents = Contents { certificates: Vec::with_capacity(certificates.len()), lists };
         for certificate in certificates {
             let certificate = match keys.iter().find(|key| certificate.matches(key)) {
                 Some(key) => certificate.with_private_key(key.clone())?,
                 None => certificate,
             };
-            add_to(&mut contents, certificate);
+            add_to(&mut contents.certificates, certificate);
         }
         Ok(Self { contents: Arc::new(Mutex::new(contents)) })
     }
 
     /// No operation leaves the contents half changed, so a panic elsewhere
     /// while they were locked does no harm.
-    fn lock(&self) -> MutexGuard<'_, Vec<Certificate>> {
+    fn lock(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for CertStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.lock().iter()).finish()
+        f.debug_list().entries(self.lock().certificates.iter()).finish()
     }
 }
 

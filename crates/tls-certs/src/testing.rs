@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
 };
 use rustls::pki_types::UnixTime;
 use time::OffsetDateTime;
 
-use crate::{Certificate, PrivateKey};
+use crate::{Certificate, PrivateKey, RevocationList};
 
 /// 2025-06-01 00:00:00 UTC: when tests happen.
 pub(crate) const NOW: i64 = 1_748_736_000;
@@ -66,6 +67,27 @@ impl Ca {
         with_key(&self.sign(params, &key), &key)
     }
 
+    /// A list that revokes these serial numbers, good until `next`.
+    pub(crate) fn revoke(&self, serials: &[&[u8]], next: i64) -> RevocationList {
+        let time = |at| OffsetDateTime::from_unix_timestamp(at).unwrap();
+        let revoked = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: serial.to_vec().into(),
+            revocation_time: time(NOW - 3600),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let params = CertificateRevocationListParams {
+            this_update: time(NOW - 3600),
+            next_update: time(next),
+            crl_number: vec![1].into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = params.signed_by(&Issuer::from_params(&self.params, &self.key)).unwrap();
+        RevocationList::from_der(list.der()).unwrap()
+    }
+
     pub(crate) fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Certificate {
         let issuer = Issuer::from_params(&self.params, &self.key);
         let certificate = params.signed_by(key, &issuer).unwrap();
@@ -102,7 +124,7 @@ pub(crate) fn ca_params(name: &str) -> CertificateParams {
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.extended_key_usages = Vec::new();
     params.not_before = OffsetDateTime::from_unix_timestamp(NOW - 5 * YEAR).unwrap();
     params.not_after = OffsetDateTime::from_unix_timestamp(NOW + 5 * YEAR).unwrap();

@@ -1,7 +1,9 @@
 //! The judgement of a peer's certificate (RFC 5280, section 6; RFC 9525).
 
+use std::borrow::Cow;
+
 use rustls::pki_types::{CertificateDer, UnixTime};
-use webpki::{EndEntityCert, KeyUsage};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RevocationOptions};
 
 use crate::anchors::TrustAnchors;
 use crate::certificate::Certificate;
@@ -27,7 +29,7 @@ pub fn verify_server(
     name: Option<&PeerName>,
     now: UnixTime,
 ) -> Result<(), VerifyError> {
-    verify_chain(cert, intermediates, anchors, now, Role::Server)?;
+    Check::new(anchors, now, Purpose::Server).chain(cert, intermediates)?;
     name.map_or(Ok(()), |name| verify_name(cert, name))
 }
 
@@ -39,58 +41,95 @@ pub fn verify_client(
     anchors: &TrustAnchors,
     now: UnixTime,
 ) -> Result<(), VerifyError> {
-    verify_chain(cert, intermediates, anchors, now, Role::Client)
+    Check::new(anchors, now, Purpose::Client).chain(cert, intermediates)
 }
 
-/// Whose certificate is judged.
-#[derive(Clone, Copy)]
-enum Role {
+/// What a certificate is to be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A TLS server's.
     Server,
+    /// A TLS client's.
     Client,
+    /// Anything.
+    Any,
 }
 
-fn verify_chain(
-    cert: &CertificateDer<'_>,
-    intermediates: &[CertificateDer<'_>],
-    anchors: &TrustAnchors,
-    now: UnixTime,
-    role: Role,
-) -> Result<(), VerifyError> {
-    if anchors.contains(cert) {
-        let parsed = parse(cert)?;
-        if parsed.is_self_issued() {
-            return verify_trusted(&parsed, now, role);
+/// How a chain is judged.
+#[derive(Clone)]
+pub(crate) struct Check<'a> {
+    pub(crate) anchors: Cow<'a, TrustAnchors>,
+    pub(crate) now: UnixTime,
+    pub(crate) purpose: Purpose,
+    pub(crate) revocation: Option<RevocationOptions<'a>>,
+}
+
+impl<'a> Check<'a> {
+    pub(crate) fn new(anchors: &'a TrustAnchors, now: UnixTime, purpose: Purpose) -> Self {
+        Self { anchors: Cow::Borrowed(anchors), now, purpose, revocation: None }
+    }
+
+    pub(crate) fn chain(
+        &self,
+        cert: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Result<(), VerifyError> {
+        if self.anchors.contains(cert) {
+            let parsed = parse(cert)?;
+            if parsed.is_self_issued() {
+                return verify_trusted(&parsed, self.now, self.purpose);
+            }
+        }
+        let provider = rustls_verifier::provider();
+        let end_entity = EndEntityCert::try_from(cert).map_err(explain)?;
+        let verdict = end_entity.verify_for_usage(
+            provider.signature_verification_algorithms.all,
+            self.anchors.as_slice(),
+            intermediates,
+            self.now,
+            self.purpose,
+            self.revocation,
+            None,
+        );
+        match verdict {
+            Ok(_) => Ok(()),
+            Err(webpki::Error::UnknownIssuer) => Err(unknown_issuer(cert, intermediates)),
+            // A certificate that signed itself is not refused for being a CA's,
+            // but for being trusted by nobody.
+            Err(webpki::Error::CaUsedAsEndEntity) if parse(cert).is_ok_and(|parsed| parsed.is_self_issued()) => {
+                Err(unknown_issuer(cert, intermediates))
+            }
+            Err(error) => Err(explain(error)),
         }
     }
-    let usage = match role {
-        Role::Server => KeyUsage::server_auth(),
-        Role::Client => KeyUsage::client_auth(),
-    };
-    let provider = rustls_verifier::provider();
-    let end_entity = EndEntityCert::try_from(cert).map_err(explain)?;
-    let verdict = end_entity.verify_for_usage(
-        provider.signature_verification_algorithms.all,
-        anchors.as_slice(),
-        intermediates,
-        now,
-        usage,
-        None,
-        None,
-    );
-    match verdict {
-        Ok(_) => Ok(()),
-        Err(webpki::Error::UnknownIssuer) => Err(unknown_issuer(cert, intermediates)),
-        // A certificate that signed itself is not refused for being a CA's,
-        // but for being trusted by nobody.
-        Err(webpki::Error::CaUsedAsEndEntity) if parse(cert).is_ok_and(|parsed| parsed.is_self_issued()) => {
-            Err(unknown_issuer(cert, intermediates))
+}
+
+impl ExtendedKeyUsageValidator for Purpose {
+    fn validate(&self, iter: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        match self {
+            Self::Server => KeyUsage::server_auth().validate(iter),
+            Self::Client => KeyUsage::client_auth().validate(iter),
+            Self::Any => Ok(()),
         }
-        Err(error) => Err(explain(error)),
     }
 }
 
 /// Judges a certificate that is trusted itself, so has no chain.
-fn verify_trusted(cert: &Certificate, now: UnixTime, role: Role) -> Result<(), VerifyError> {
+pub(crate) fn verify_trusted(cert: &Certificate, now: UnixTime, purpose: Purpose) -> Result<(), VerifyError> {
+    verify_time(cert, now)?;
+    let wanted = match purpose {
+        Purpose::Server => SERVER_AUTH,
+        Purpose::Client => CLIENT_AUTH,
+        Purpose::Any => return Ok(()),
+    };
+    match cert.extended_key_usage() {
+        Some(purposes) if !purposes.iter().any(|p| p == wanted || p == ANY_PURPOSE) => Err(VerifyError::WrongUsage),
+        _ => Ok(()),
+    }
+}
+
+/// Judges the validity of one certificate.
+pub(crate) fn verify_time(cert: &Certificate, now: UnixTime) -> Result<(), VerifyError> {
     let validity = cert.validity();
     let now = seconds(now);
     if now > validity.not_after {
@@ -99,17 +138,10 @@ fn verify_trusted(cert: &Certificate, now: UnixTime, role: Role) -> Result<(), V
     if now < validity.not_before {
         return Err(VerifyError::NotYetValid { not_before: validity.not_before, now });
     }
-    let wanted = match role {
-        Role::Server => SERVER_AUTH,
-        Role::Client => CLIENT_AUTH,
-    };
-    match cert.extended_key_usage() {
-        Some(purposes) if !purposes.iter().any(|p| p == wanted || p == ANY_PURPOSE) => Err(VerifyError::WrongUsage),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
-fn verify_name(cert: &CertificateDer<'_>, name: &PeerName) -> Result<(), VerifyError> {
+pub(crate) fn verify_name(cert: &CertificateDer<'_>, name: &PeerName) -> Result<(), VerifyError> {
     let end_entity = EndEntityCert::try_from(cert).map_err(explain)?;
     match end_entity.verify_is_valid_for_subject_name(&name.to_rustls()) {
         Ok(()) => Ok(()),
@@ -128,7 +160,7 @@ fn presented_names(cert: &CertificateDer<'_>) -> Vec<String> {
 }
 
 /// Tells a chain that ends at an untrusted root from one that just ends.
-fn unknown_issuer(cert: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> VerifyError {
+pub(crate) fn unknown_issuer(cert: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> VerifyError {
     let Ok(mut last) = parse(cert) else {
         return VerifyError::UntrustedRoot { root: String::new() };
     };
@@ -155,6 +187,12 @@ fn explain(error: webpki::Error) -> VerifyError {
         E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => VerifyError::WrongUsage,
         E::InvalidSignatureForPublicKey | E::SignatureAlgorithmMismatch => VerifyError::BadSignature,
         E::CertRevoked | E::CertDistrusted => VerifyError::Revoked,
+        E::UnknownRevocationStatus
+        | E::CrlExpired { .. }
+        | E::IssuerNotCrlSigner
+        | E::InvalidCrlSignatureForPublicKey
+        | E::UnsupportedCrlSignatureAlgorithmContext(_)
+        | E::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_) => VerifyError::RevocationUnknown,
         E::CaUsedAsEndEntity | E::EndEntityUsedAsCa | E::PathLenConstraintViolated | E::MaximumPathDepthExceeded => {
             VerifyError::BasicConstraints
         }

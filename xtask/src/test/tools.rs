@@ -7,11 +7,15 @@ use crate::tcl::{Line, Tclsh};
 use crate::{apt, process};
 
 /// A program that a suite may need: how to see that it is there, and the Debian package that has it.
-const PROGRAMS: [(&str, &str, &str); 4] = [
+const PROGRAMS: [(&str, &str, &str); 8] = [
     ("openssl", "version", "openssl"),
     ("curl", "--version", "curl"),
     ("gnutls-cli", "--version", "gnutls-bin"),
     ("python3", "--version", "python3"),
+    ("node", "--version", "nodejs"),
+    ("javac", "--version", "default-jdk-headless"),
+    ("chromium", "--version", "chromium"),
+    ("certutil", "--build-flags", "libnss3-tools"),
 ];
 
 /// Installs what is missing; returns a remark for each thing that cannot be had, whose tests then skip themselves.
@@ -24,7 +28,7 @@ pub(super) fn ensure(shells: &[Tclsh]) -> Vec<String> {
     for tclsh in shells {
         let wanted: &[(&str, &str)] = match tclsh.line {
             Line::V8 => &[("Thread", "tcl-thread"), ("md5", "tcllib")],
-            Line::V9 => &[("Thread", "tcl9.0-thread")],
+            Line::V9 => &[("Thread", "tcl9.0-thread"), ("md5", "tcllib")],
         };
         // Only what is installed from the system's packages gets its packages from there too.
         let own = env::var_os(match tclsh.line {

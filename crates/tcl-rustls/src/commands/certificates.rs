@@ -1,9 +1,9 @@
 //! Certificates.
 
 use tcl_stubs::{Interp, Obj};
-use tls_certs::{Certificate, Name, PeerName, TrustAnchors, UnixTime, VerifyError};
+use tls_certs::{Certificate, Name};
 
-use super::{Body, elements, parse_options, wrong_args};
+use super::{Body, names, parse_options, wrong_args};
 use crate::failure::Failure;
 use crate::handles::{self, HeldCertificate};
 
@@ -16,7 +16,9 @@ pub(super) const COMMANDS: &[(&str, Body)] = &[
     ("cert_issuer_name", cert_issuer_name),
     ("cert_info", cert_info),
     ("cert_thumbprint", cert_thumbprint),
-    ("cert_tls_verify", cert_tls_verify),
+    ("cert_extension", cert_extension),
+    ("cert_key_usage", cert_key_usage),
+    ("cert_enhkey_usage", cert_enhkey_usage),
 ];
 
 /// A certificate in DER or PEM, told apart by how it begins.
@@ -82,15 +84,14 @@ fn cert_issuer_name(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
 }
 
 /// The fields of a certificate as options and values. Times are in seconds since the epoch, as `clock format` takes
-/// them.
+/// them; what is not in the certificate is empty.
 fn cert_info(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     let [handle] = words else { return Err(wrong_args("cert_info certificate")) };
     let certificate = look_up(handle)?;
     let validity = certificate.validity();
     let key = certificate.public_key();
-    let extensions = certificate.extensions().into_iter().map(|extension| {
-        Obj::list([Obj::text(&extension.oid), Obj::from(extension.critical), Obj::bytes(&extension.der)])
-    });
+    let id = |id: Option<Vec<u8>>| Obj::text(&hexadecimal(&id.unwrap_or_default(), ":"));
+    let constraints = certificate.basic_constraints();
     Ok(Obj::dict([
         ("-version", Obj::integer(certificate.version().into())),
         ("-serialnumber", Obj::text(&hexadecimal(certificate.serial(), ":"))),
@@ -100,8 +101,51 @@ fn cert_info(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
         ("-end", Obj::integer(validity.not_after)),
         ("-subject", Obj::text(&certificate.subject().x500())),
         ("-publickey", Obj::list([Obj::text(&key.algorithm), Obj::integer(i64::try_from(key.bits).unwrap_or(0))])),
-        ("-extensions", Obj::list(extensions)),
+        ("-curve", Obj::text(key.parameter.as_deref().map_or("", names::curve))),
+        ("-altnames", names::alt_names(&certificate.subject_alt_names())),
+        ("-keyusage", Obj::words(certificate.key_usage().map(names::key_usage).unwrap_or_default())),
+        ("-enhkeyusage", Obj::words(certificate.extended_key_usage().unwrap_or_default())),
+        ("-basicconstraints", constraints.map_or_else(|| Obj::text(""), names::basic_constraints)),
+        ("-subjectkeyid", id(certificate.subject_key_id())),
+        ("-authoritykeyid", id(certificate.authority_key_id())),
+        ("-extensions", names::extensions(&certificate.extensions())),
+        ("-privatekey", Obj::from(certificate.private_key().is_some())),
     ]))
+}
+
+/// `{CRITICAL VALUE}` of an extension, an OID in dotted decimal or one of the names in `names.rs`; VALUE is its DER in
+/// binary. Empty if the certificate has no such extension.
+fn cert_extension(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
+    let [handle, oid] = words else { return Err(wrong_args("cert_extension certificate oid")) };
+    let certificate = look_up(handle)?;
+    let oid = names::extension_oid(&oid.to_text())?;
+    let extension = certificate.extensions().into_iter().find(|extension| extension.oid == oid);
+    Ok(extension.map_or_else(
+        || Obj::text(""),
+        |extension| Obj::list([Obj::from(extension.critical), Obj::bytes(&extension.der)]),
+    ))
+}
+
+/// What the key may be used for, as words (`digital_signature` …); `*` if the certificate does not say.
+fn cert_key_usage(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
+    let [handle] = words else { return Err(wrong_args("cert_key_usage certificate")) };
+    let usage = look_up(handle)?.key_usage();
+    Ok(usage.map_or_else(|| Obj::text("*"), |flags| Obj::words(names::key_usage(flags))))
+}
+
+/// The purposes of the certificate as OIDs in dotted decimal; `*` if it does not say. A certificate here has no
+/// properties beside its contents, so SOURCE may be `extension` or `both`.
+fn cert_enhkey_usage(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
+    let (handle, source) = match words {
+        [handle] => (handle, "both".to_owned()),
+        [handle, source] => (handle, source.to_text()),
+        _ => return Err(wrong_args("cert_enhkey_usage certificate ?source?")),
+    };
+    if !["both", "extension"].contains(&source.as_str()) {
+        return Err(Failure::BadArguments(format!("Invalid source '{source}'. Must be one of both, extension.")));
+    }
+    let purposes = look_up(handle)?.extended_key_usage();
+    Ok(purposes.map_or_else(|| Obj::text("*"), Obj::words))
 }
 
 fn cert_thumbprint(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
@@ -117,75 +161,34 @@ fn cert_thumbprint(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     }
 }
 
-/// Judges a certificate as a TLS peer's; `ok`, or what is wrong with it.
-fn cert_tls_verify(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
-    let [handle, options @ ..] = words else {
-        return Err(wrong_args("cert_tls_verify certificate ?options?"));
-    };
-    let known = ["-server", "-hstore", "-trustedroots", "-ignoreerrors", "-revocationcheck"];
-    let [server, store, roots, ignored, revocation] = parse_options(options, known)?;
-    let ignored = ignored.as_ref().map(elements).transpose()?.unwrap_or_default();
-    if !ignored.is_empty() {
-        return Err(Failure::Unsupported("Option -ignoreerrors of cert_tls_verify".to_owned()));
-    }
-    match revocation.map(|check| check.to_text()).as_deref() {
-        None | Some("none") => {}
-        Some(_) => return Err(Failure::Unsupported("Option -revocationcheck of cert_tls_verify".to_owned())),
-    }
-    let held: HeldCertificate = handles::look_up(&handle.to_text())?;
-    let mut companions = held.store.map(|store| store.contents()).unwrap_or_default();
-    if let Some(handle) = store.map(|store| store.to_text()).filter(|handle| !handle.is_empty()) {
-        companions.extend(handles::look_up::<tls_certs::CertStore>(&handle)?.contents());
-    }
-    let intermediates: Vec<_> = companions.iter().map(|companion| companion.der().clone()).collect();
-    let mut anchors = TrustAnchors::platform();
-    if let Some(list) = roots {
-        let roots = elements(&list)?.iter().map(look_up).collect::<Result<Vec<_>, _>>()?;
-        anchors = anchors.with_additional(&roots)?;
-    }
-    let now = UnixTime::now();
-    let leaf = held.certificate.der();
-    let verdict = match server.map(|name| name.to_text()).filter(|name| !name.is_empty()) {
-        Some(name) => tls_certs::verify_server(leaf, &intermediates, &anchors, Some(&PeerName::parse(&name)?), now),
-        None => tls_certs::verify_client(leaf, &intermediates, &anchors, now),
-    };
-    Ok(Obj::text(match verdict {
-        Ok(()) => "ok",
-        Err(fault) => status(&fault),
-    }))
-}
-
-/// The module's word for a fault.
-fn status(fault: &VerifyError) -> &'static str {
-    match fault {
-        VerifyError::UntrustedRoot { .. } => "untrustedroot",
-        VerifyError::PartialChain { .. } => "partialchain",
-        VerifyError::Expired { .. } | VerifyError::NotYetValid { .. } => "time",
-        VerifyError::NameMismatch { .. } => "cnmatch",
-        VerifyError::WrongUsage => "wrongusage",
-        VerifyError::BadSignature | VerifyError::UnsupportedAlgorithm => "signature",
-        VerifyError::Revoked => "revoked",
-        VerifyError::BasicConstraints => "basicconstraints",
-        VerifyError::NameConstraints => "nameconstraints",
-        VerifyError::UnknownCriticalExtension => "extension",
-        _ => "invalid",
-    }
-}
-
 /// A name in the form that the options ask for.
 fn name_text(name: &Name, options: &[Obj]) -> Result<Obj, Failure> {
     let [kind, format, separator] = parse_options(options, ["-name", "-format", "-separator"])?;
-    if separator.is_some() {
-        return Err(Failure::Unsupported("Option -separator of certificate names".to_owned()));
-    }
+    let separator = match separator.map(|separator| separator.to_text()).as_deref() {
+        None | Some("comma") => ", ",
+        Some("semicolon") => "; ",
+        Some("newline") => "\n",
+        Some(other) => {
+            return Err(Failure::BadArguments(format!(
+                "Invalid separator '{other}'. Must be one of comma, newline, semicolon."
+            )));
+        }
+    };
     let kind = kind.map_or_else(|| "rdn".to_owned(), |kind| kind.to_text());
     let attribute = |oid: &str| name.attribute(oid).unwrap_or_default().to_owned();
     let text = match kind.as_str() {
         "rdn" => match format.map_or_else(|| "x500".to_owned(), |format| format.to_text()).as_str() {
-            "x500" => name.x500(),
+            "x500" => name.x500_joined(separator),
             "rfc4514" => name.rfc4514(),
+            "simple" => name.attributes().map(|attribute| attribute.value.clone()).collect::<Vec<_>>().join(separator),
+            "oid" => {
+                let parts = name.attributes().map(|attribute| format!("{}={}", attribute.oid, attribute.value));
+                parts.collect::<Vec<_>>().join(separator)
+            }
             other => {
-                return Err(Failure::BadArguments(format!("Invalid format '{other}'. Must be one of x500, rfc4514.")));
+                return Err(Failure::BadArguments(format!(
+                    "Invalid format '{other}'. Must be one of oid, rfc4514, simple, x500."
+                )));
             }
         },
         "simpledisplay" | "friendlydisplay" => name.simple_display(),
@@ -202,14 +205,18 @@ fn name_text(name: &Name, options: &[Obj]) -> Result<Obj, Failure> {
     Ok(Obj::text(&text))
 }
 
-fn look_up(handle: &Obj) -> Result<Certificate, Failure> {
+/// The certificate of a handle.
+///
+/// # Errors
+/// It is none.
+pub(super) fn look_up(handle: &Obj) -> Result<Certificate, Failure> {
     handles::look_up::<HeldCertificate>(&handle.to_text()).map(|held| held.certificate)
 }
 
-fn bad_encoding(name: &str) -> Failure {
+pub(super) fn bad_encoding(name: &str) -> Failure {
     Failure::BadArguments(format!("Invalid encoding '{name}'. Must be one of der, pem."))
 }
 
-fn hexadecimal(bytes: &[u8], separator: &str) -> String {
+pub(super) fn hexadecimal(bytes: &[u8], separator: &str) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(separator)
 }

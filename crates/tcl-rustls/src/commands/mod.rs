@@ -3,8 +3,13 @@
 mod certificates;
 mod channels;
 mod credentials;
+mod exports;
+mod held;
+mod making;
+mod names;
 mod sockets;
 mod stores;
+mod verification;
 
 use tcl_stubs::{Error, Interp, Obj};
 
@@ -13,11 +18,22 @@ use crate::failure::Failure;
 /// What a command's body is.
 type Body = fn(&Interp<'_>, &[Obj]) -> Result<Obj, Failure>;
 
+/// All commands that this version has.
+const TABLES: &[&[(&str, Body)]] = &[
+    sockets::COMMANDS,
+    channels::COMMANDS,
+    credentials::COMMANDS,
+    stores::COMMANDS,
+    exports::COMMANDS,
+    certificates::COMMANDS,
+    verification::COMMANDS,
+    making::COMMANDS,
+    held::COMMANDS,
+];
+
 /// Defines all commands in `::twapi`.
 pub(crate) fn define(interp: &Interp<'_>) {
-    let tables =
-        [sockets::COMMANDS, channels::COMMANDS, credentials::COMMANDS, stores::COMMANDS, certificates::COMMANDS];
-    for &(name, body) in tables.into_iter().flatten() {
+    for &(name, body) in TABLES.iter().copied().flatten() {
         interp.create_command(&format!("::twapi::{name}"), move |interp: &Interp<'_>, words: &[Obj]| {
             body(interp, words.get(1..).unwrap_or_default()).map_err(|failure| failure.to_error_in(interp))
         });
@@ -31,18 +47,15 @@ pub(crate) fn define(interp: &Interp<'_>) {
 
 /// Every exported command's name.
 pub(crate) fn names() -> Vec<&'static str> {
-    let tables =
-        [sockets::COMMANDS, channels::COMMANDS, credentials::COMMANDS, stores::COMMANDS, certificates::COMMANDS];
     let public = |name: &&str| !name.contains("::");
-    let mut names: Vec<_> = tables.into_iter().flatten().map(|&(name, _)| name).filter(public).collect();
+    let mut names: Vec<_> = TABLES.iter().copied().flatten().map(|&(name, _)| name).filter(public).collect();
     names.extend(LATER.iter().map(|&(name, _)| name));
     names.extend(["tls_background_error", "cert_store_iterate"]);
     names
 }
 
 /// Commands of the module that this version does not have: they say so.
-const LATER: &[(&str, &str)] =
-    &[("cert_verify", "cert_verify"), ("cert_extension", "cert_extension"), ("cert_fetch", "cert_fetch")];
+const LATER: &[(&str, &str)] = &[("cert_fetch", "cert_fetch")];
 
 /// `No value supplied`, `Invalid option` and the like, for the options of the certificate commands: each takes a
 /// value. Gives the values in the order of `known`.

@@ -1,9 +1,9 @@
 //! Certificate stores.
 
 use tcl_stubs::{Interp, Obj};
-use tls_certs::{CertStore, Certificate, Search};
+use tls_certs::{CertStore, Certificate, Password, RevocationList, Search};
 
-use super::{Body, parse_options, wrong_args};
+use super::{Body, held, parse_options, wrong_args};
 use crate::failure::Failure;
 use crate::handles::{self, HeldCertificate};
 
@@ -14,38 +14,45 @@ pub(super) const COMMANDS: &[(&str, Body)] = &[
     ("cert_store_enum_contents", cert_store_enum_contents),
     ("cert_store_add_certificate", cert_store_add_certificate),
     ("cert_store_add_encoded_certificate", cert_store_add_encoded_certificate),
+    ("cert_store_add_crl", cert_store_add_crl),
     ("cert_store_release", cert_store_release),
 ];
 
 fn cert_temporary_store(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     let known = ["-pfx", "-pkcs12", "-pkcs7", "-pem", "-serialized", "-password", "-encoding"];
     let [pfx, pkcs12, pkcs7, pem, serialized, password, encoding] = parse_options(words, known)?;
-    for (given, name) in [(&pkcs7, "-pkcs7"), (&serialized, "-serialized"), (&encoding, "-encoding")] {
-        if given.is_some() {
-            return Err(Failure::Unsupported(format!("Option {name} of cert_temporary_store")));
-        }
+    if serialized.is_some() {
+        return Err(Failure::Unsupported("Option -serialized of cert_temporary_store".to_owned()));
     }
-    let password = password.map(|password| password.to_text());
-    let store = match (pfx.or(pkcs12), pem) {
-        (Some(_), Some(_)) => {
-            return Err(Failure::BadArguments("Only one of -pfx and -pem can be specified.".to_owned()));
-        }
-        (Some(pfx), None) => CertStore::from_pfx(&pfx.to_bytes()?, password.as_deref().unwrap_or_default())?,
-        (None, Some(pem)) => CertStore::from_pem(pem.to_text().as_bytes(), password.as_deref())?,
-        (None, None) => CertStore::new(),
+    // PKCS#7 in DER and in PEM are told apart by how they begin.
+    if let Some(encoding) = encoding.map(|encoding| encoding.to_text()).filter(|e| !["der", "pem", ""].contains(&&**e))
+    {
+        return Err(super::certificates::bad_encoding(&encoding));
+    }
+    if [&pfx, &pkcs12, &pkcs7, &pem].into_iter().flatten().count() > 1 {
+        return Err(Failure::BadArguments("Only one of -pfx, -pkcs12, -pkcs7 and -pem can be specified.".to_owned()));
+    }
+    let password = held::password(password.as_ref())?;
+    let password = password.as_ref().map(Password::as_str);
+    let store = match (pfx.or(pkcs12), pkcs7, pem) {
+        (Some(pfx), ..) => CertStore::from_pfx(&pfx.to_bytes()?, password.unwrap_or_default())?,
+        (_, Some(pkcs7), _) => CertStore::from_pkcs7(&pkcs7.to_bytes()?)?,
+        (.., Some(pem)) => CertStore::from_pem(pem.to_text().as_bytes(), password)?,
+        (None, None, None) => CertStore::new(),
     };
     Ok(Obj::text(&handles::hold(store)))
 }
 
+/// The roots that the platform trusts, as they are now. A copy: adding to it does not change whom connections trust.
 fn cert_system_store_open(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
-    if !(1..=2).contains(&words.len()) {
+    let ([name] | [name, _]) = words else {
         return Err(wrong_args("cert_system_store_open name ?location?"));
-    }
-    let name = words[0].to_text();
+    };
+    let name = name.to_text();
     if !name.eq_ignore_ascii_case("root") {
         return Err(Failure::BadArguments(format!("There is no system store '{name}' here. Must be root.")));
     }
-    Err(Failure::Unsupported("cert_system_store_open".to_owned()))
+    Ok(Obj::text(&handles::hold(CertStore::platform())))
 }
 
 fn cert_store_find_certificate(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
@@ -56,7 +63,7 @@ fn cert_store_find_certificate(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Fai
         [store, kind, term, after] => (store, search(&kind.to_text(), Some(term))?, previous(after)?),
         _ => return Err(wrong_args("cert_store_find_certificate store ?searchtype? ?searchterm? ?certificate?")),
     };
-    next(&handles::look_up(&store.to_text())?, &search, after.as_ref())
+    Ok(next(&handles::look_up(&store.to_text())?, &search, after.as_ref()))
 }
 
 fn cert_store_enum_contents(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
@@ -65,7 +72,7 @@ fn cert_store_enum_contents(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failur
         [store, after] => (store, previous(after)?),
         _ => return Err(wrong_args("cert_store_enum_contents store ?certificate?")),
     };
-    next(&handles::look_up(&store.to_text())?, &Search::Any, after.as_ref())
+    Ok(next(&handles::look_up(&store.to_text())?, &Search::Any, after.as_ref()))
 }
 
 fn cert_store_add_certificate(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
@@ -83,6 +90,23 @@ fn cert_store_add_encoded_certificate(_: &Interp<'_>, words: &[Obj]) -> Result<O
     };
     let store: CertStore = handles::look_up(&store.to_text())?;
     add(store, super::certificates::decode(encoded)?, options)
+}
+
+/// Adds a certificate revocation list in DER or PEM; `cert_verify` and `cert_tls_verify` heed it.
+fn cert_store_add_crl(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
+    let [store, list] = words else { return Err(wrong_args("cert_store_add_crl store crl")) };
+    let store: CertStore = handles::look_up(&store.to_text())?;
+    store.add_revocation_list(decode_list(list)?);
+    Ok(Obj::text(""))
+}
+
+/// A certificate revocation list in DER or PEM, told apart by how it begins.
+///
+/// # Errors
+/// It is neither.
+pub(super) fn decode_list(encoded: &Obj) -> Result<RevocationList, Failure> {
+    let bytes = encoded.to_bytes()?;
+    Ok(if bytes.first() == Some(&0x30) { RevocationList::from_der(&bytes)? } else { RevocationList::from_pem(&bytes)? })
 }
 
 fn cert_store_release(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
@@ -125,11 +149,11 @@ fn previous(handle: &Obj) -> Result<Option<Certificate>, Failure> {
 }
 
 /// A handle to the next match; an empty string at the end.
-fn next(store: &CertStore, search: &Search, after: Option<&Certificate>) -> Result<Obj, Failure> {
-    Ok(store.find(search, after).map_or_else(
+fn next(store: &CertStore, search: &Search, after: Option<&Certificate>) -> Obj {
+    store.find(search, after).map_or_else(
         || Obj::text(""),
         |certificate| Obj::text(&handles::hold(HeldCertificate { certificate, store: Some(store.clone()) })),
-    ))
+    )
 }
 
 fn search(kind: &str, term: Option<&Obj>) -> Result<Search, Failure> {
