@@ -74,10 +74,6 @@ pub(crate) fn channel(
     if parent.mode() != Events::BOTH {
         return Err(Failure::BadArguments("The channel must be open for both reading and writing.".to_owned()));
     }
-    if origin == Origin::Given && parent.is_shared() {
-        let why = "The channel is shared with another interpreter, or is a standard channel.";
-        return Err(Failure::BadArguments(why.to_owned()));
-    }
     if !parent.fits_notifier() {
         return Err(Failure::Below(tcl_stubs::Errno::TOO_MANY_FILES.into()));
     }

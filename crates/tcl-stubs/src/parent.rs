@@ -312,11 +312,16 @@ impl Parent {
     }
 
     /// Leaves this thread: nothing is watched any more.
+    ///
+    /// A channel that others hold as well must stay, for it is theirs too; it cannot be used from elsewhere then.
     pub fn detach(&self) {
         if !self.is_usable() {
             return;
         }
         let _ = self.watch(Events::NONE);
+        if self.is_shared() {
+            return;
+        }
         // SAFETY: the channel is live and in this thread's list. A flush in the background has the driver watch for
         // its own sake; it must stop as well, for its notifier is this thread's.
         unsafe {
@@ -346,8 +351,9 @@ impl Parent {
         }
     }
 
-    /// True if others hold the channel too: another interpreter, or Tcl itself as a standard channel.
-    pub fn is_shared(&self) -> bool {
+    /// True if others hold the channel too: another interpreter, Tcl as a standard channel, or while it is being
+    /// accepted.
+    fn is_shared(&self) -> bool {
         // SAFETY: the channel is live: we hold it.
         unsafe { sys::is_channel_shared(self.raw) != 0 }
     }
