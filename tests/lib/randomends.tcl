@@ -244,6 +244,14 @@ proc ends::Read {side {n -1}} {
     return $data
 }
 
+# Whether gets is to be trusted with what comes from W: Tcl's own stumbles over
+# half a character, and there is none while all fits into one buffer.
+proc ends::HasLines {w} {
+    variable S
+    return [expr {[pipe::haslines $w]
+        && ($::pipe::P($w,enc) ne "utf-8" || $::pipe::P($w,load) <= min($S(c,buffersize), $S(s,buffersize)))}]
+}
+
 # A line as the next data: {RESULT-OF-GETS LINE}.
 proc ends::Gets {side} {
     variable S
@@ -286,7 +294,7 @@ proc ends::ReadableNow {side} {
     } elseif {$k ne {}} {
         set k [expr {max($k, [pipe::left $w] / 500)}]
     }
-    if {$type eq "gets" && ![pipe::haslines $w]} {set type all}
+    if {$type eq "gets" && ![HasLines $w]} {set type all}
     switch $type {
         all {set data [Read $side]}
         gets {set data [Gets $side]}
@@ -335,7 +343,7 @@ proc ends::Settle {w} {
     lassign $S($r,rh) type
     # Tcl itself fires no event for what is left when a read ended before half a character or half a line end.
     set alone [expr {$type eq {} || $::pipe::P($w,enc) eq "utf-8" || $::pipe::P($w,trans) eq "crlf"}]
-    if {$type eq "gets" && !$S($r,blocking) && !$alone && [pipe::haslines $w]} {
+    if {$type eq "gets" && !$S($r,blocking) && !$alone && [HasLines $w]} {
         Wait {[pipe::lines $w] == 0 || $::pipe::P($w,lax)} {all lines come to the handler}
         if {!$::pipe::P($w,ended)} {
             # half a line is for nobody's handler
@@ -363,7 +371,7 @@ proc ends::Settle {w} {
     Faults
     if {!$S($r,open)} return
     pipe::compact $w
-    set ::pipe::P($w,load) 0
+    array set ::pipe::P [list $w,load 0 $w,lf 0]
     if {$S($r,rh) eq {}} {set S($r,loose) 0}
     if {!$::pipe::P($w,lax) && [set n [chan pending input $S($r,chan)]]} {Fail "$n bytes pending where all was read"}
     if {$S($w,open) && $S($w,w) && !$S($w,broken)} {

@@ -193,7 +193,6 @@ proc pipe::compact {w} {
     set P($w,sure) [expr {max(0, $P($w,sure) - $n)}]
     set P($w,pos) 0
     unset -nocomplain P($w,chars)
-    if {$P($w,wire) eq {}} {array set P [list $w,load 0 $w,lf 0]}
 }
 
 # How many characters of RAW become N when each \r\n becomes \n.

@@ -1,7 +1,8 @@
 # Watches over a test from another process: randomwatch.tcl PID SECONDS
 #
 # The test writes a line now and then; when none comes for SECONDS, the test
-# hangs: its last line is printed and process PID is killed. Ends with its stdin.
+# hangs: its last line is printed and process PID is killed. When the test ends
+# without the line "done", it died: its last line is printed.
 
 lassign $argv pid seconds
 set line start
@@ -20,7 +21,8 @@ fileevent stdin readable {
         set line $text
         rearm
     } elseif {[eof stdin]} {
-        exit 0
+        if {$line ne "done"} {puts stderr "DIED: $line"}
+        exit
     }
 }
 rearm

@@ -43,6 +43,14 @@ pub(crate) fn report(verdict: Result<(), VerifyError>) -> Result<(), Error> {
     result
 }
 
+/// Reports to rustls whether the peer has proven to have its key.
+pub(crate) fn report_possession<T>(proof: Result<T, Error>) -> Result<T, Error> {
+    if let Err(Error::InvalidCertificate(CertificateError::BadSignature)) = &proof {
+        LATEST.set(Some(VerifyError::NotPossessed));
+    }
+    proof
+}
+
 /// The error for which rustls sends the fitting alert.
 fn to_rustls(error: &VerifyError) -> CertificateError {
     use CertificateError as C;
@@ -57,7 +65,7 @@ fn to_rustls(error: &VerifyError) -> CertificateError {
             Err(_) => C::NotValidForName,
         },
         VerifyError::WrongUsage => C::InvalidPurpose,
-        VerifyError::BadSignature => C::BadSignature,
+        VerifyError::BadSignature | VerifyError::NotPossessed => C::BadSignature,
         VerifyError::Revoked => C::Revoked,
         VerifyError::RevocationUnknown => C::UnknownRevocationStatus,
         VerifyError::UnknownCriticalExtension => C::UnhandledCriticalExtension,

@@ -13,7 +13,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use crate::anchors::TrustAnchors;
 use crate::peer_name::PeerName;
-use crate::rustls_error::report;
+use crate::rustls_error::{report, report_possession};
 use crate::verify::{verify_client, verify_server};
 
 /// How a server treats the certificates of its clients. None is required.
@@ -89,7 +89,7 @@ macro_rules! prove_possession {
             cert: &CertificateDer<'_>,
             dss: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, Error> {
-            verify_tls12_signature(message, cert, dss, &self.possession.algorithms)
+            report_possession(verify_tls12_signature(message, cert, dss, &self.possession.algorithms))
         }
 
         fn verify_tls13_signature(
@@ -98,7 +98,7 @@ macro_rules! prove_possession {
             cert: &CertificateDer<'_>,
             dss: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, Error> {
-            verify_tls13_signature(message, cert, dss, &self.possession.algorithms)
+            report_possession(verify_tls13_signature(message, cert, dss, &self.possession.algorithms))
         }
 
         fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

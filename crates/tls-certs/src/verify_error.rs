@@ -46,6 +46,9 @@ pub enum VerifyError {
     WrongUsage,
     /// A certificate was not signed by its alleged issuer.
     BadSignature,
+    /// The peer did not prove that it has the private key of its certificate
+    /// (RFC 8446, section 4.4.3).
+    NotPossessed,
     /// A certificate was revoked.
     Revoked,
     /// Whether a certificate was revoked was to be checked, and there is no
@@ -93,6 +96,9 @@ impl fmt::Display for VerifyError {
                 }
             },
             Self::WrongUsage => f.write_str("the certificate is not for this use"),
+            Self::NotPossessed => {
+                f.write_str("the peer did not prove that it has the private key of its certificate")
+            }
             Self::BadSignature => f.write_str("a certificate of the chain was not signed by the issuer that it names"),
             Self::Revoked => f.write_str("the certificate was revoked"),
             Self::RevocationUnknown => {
