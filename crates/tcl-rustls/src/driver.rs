@@ -131,10 +131,16 @@ pub(crate) fn on_parent_event(chan: Channel<TlsChannel>, events: Events) {
 
 /// The time has come to deliver what needs no event below.
 pub(crate) fn on_wake(chan: Channel<TlsChannel>) {
-    let Ok(events) = chan.driver().with(|state| state.situation().interest().wake) else {
+    let Ok((negotiating, events)) = chan.driver().with(|state| {
+        let negotiating = matches!(state.stage, Stage::Initial | Stage::Negotiating);
+        (negotiating, state.situation().interest().wake)
+    }) else {
         chan.driver().note_missed();
         return;
     };
+    if negotiating {
+        return negotiate::on_event(chan, Reads::Once);
+    }
     // Tcl asks to watch again after it has called the scripts; that arms the next wake-up.
     chan.notify(events);
 }

@@ -23,7 +23,8 @@ pub(crate) struct Situation {
     pub(crate) wanted: Events,
     /// Ciphertext waits to be sent.
     pub(crate) unsent: bool,
-    /// A read would give data, end of file or an error without looking below.
+    /// A read would give data, end of file or an error without looking below. While negotiating: something to go on
+    /// with is at hand.
     pub(crate) input_ready: bool,
 }
 
@@ -49,9 +50,10 @@ impl Situation {
         match self.progress {
             // The handshake is driven by our own handler, whatever the script waits for. Watching for WRITABLE
             // without anything to send would spin.
-            Progress::Negotiating => {
-                Interest { below: Events::READABLE | Events::WRITABLE.when(self.unsent), wake: Events::NONE }
-            }
+            Progress::Negotiating => Interest {
+                below: Events::READABLE | Events::WRITABLE.when(self.unsent),
+                wake: Events::READABLE.when(self.input_ready),
+            },
             Progress::Judging => Interest { below: Events::NONE, wake: Events::NONE },
             Progress::Open => Interest {
                 below: Events::READABLE.when(reads && !self.input_ready) | Events::WRITABLE.when(writes || self.unsent),
@@ -79,7 +81,8 @@ mod tests {
             (Negotiating, NONE, false, false, R, NONE),
             (Negotiating, NONE, true, false, RW, NONE),
             (Negotiating, RW, false, false, R, NONE),
-            (Negotiating, RW, true, true, RW, NONE),
+            (Negotiating, NONE, false, true, R, R),
+            (Negotiating, RW, true, true, RW, R),
             (Judging, RW, true, true, NONE, NONE),
             (Judging, NONE, false, false, NONE, NONE),
             (Open, NONE, false, false, NONE, NONE),

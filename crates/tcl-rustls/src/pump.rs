@@ -228,6 +228,11 @@ impl Pump {
         queued
     }
 
+    /// Whether ciphertext is at hand that no event below will tell of.
+    pub(crate) fn has_early(&self) -> bool {
+        !self.early.is_empty()
+    }
+
     /// The channel below, when the session is over.
     pub(crate) fn into_parent(self) -> Parent {
         self.parent

@@ -136,6 +136,7 @@ impl State {
                 session.has_plaintext() || session.ending().is_some() || session.error().is_some()
             }
             (Stage::Failed(_), _) => true,
+            (Stage::Initial | Stage::Negotiating, Some(pump)) => pump.has_early(),
             _ => false,
         }
     }

@@ -6,13 +6,13 @@ use crate::channel::OsHandle;
 use crate::error::Errno;
 use crate::events::Events;
 
-pub(crate) use imp::{fits_select, set_nodelay, wait};
+pub(crate) use imp::{fits_select, next_fits_select, set_nodelay, wait};
 
 #[cfg(unix)]
 mod imp {
     use std::mem::ManuallyDrop;
     use std::net::TcpStream;
-    use std::os::fd::{FromRawFd, RawFd};
+    use std::os::fd::{AsRawFd, FromRawFd, RawFd};
     use std::time::Instant;
 
     use super::{Duration, Errno, Events, OsHandle};
@@ -24,6 +24,12 @@ mod imp {
     /// True if `select` can watch the descriptor.
     pub(crate) fn fits_select(handle: OsHandle) -> bool {
         descriptor(handle).is_some_and(|fd| usize::try_from(fd).is_ok_and(|fd| fd < libc::FD_SETSIZE))
+    }
+
+    /// True if `select` could watch the descriptor that is opened next; also where none can be opened.
+    pub(crate) fn next_fits_select() -> bool {
+        let Ok(probe) = std::fs::File::open("/dev/null") else { return true };
+        usize::try_from(probe.as_raw_fd()).is_ok_and(|fd| fd < libc::FD_SETSIZE)
     }
 
     /// Sets `TCP_NODELAY`; no effect on what is no TCP socket.
@@ -69,6 +75,11 @@ mod imp {
 
     /// Tcl on Windows waits for messages, which know no limit.
     pub(crate) fn fits_select(_handle: OsHandle) -> bool {
+        true
+    }
+
+    /// As above.
+    pub(crate) fn next_fits_select() -> bool {
         true
     }
 

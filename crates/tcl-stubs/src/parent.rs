@@ -223,6 +223,12 @@ impl Parent {
         sys::wide_sizes() || self.handle(Events::READABLE).is_none_or(os::fits_select)
     }
 
+    /// False where Tcl would abort the process by watching the descriptor that is opened next, as it does for a socket
+    /// that listens or connects in the background. For the reason see [`Parent::fits_notifier`].
+    pub fn next_fits_notifier() -> bool {
+        sys::wide_sizes() || os::next_fits_select()
+    }
+
     /// Waits until the channel is ready or the time is over; true if it is ready.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! `tls_socket`, `starttls`, `tls_socket_command`.
 
-use tcl_stubs::{Channel, Interp, Obj, Parent};
+use tcl_stubs::{Channel, Errno, Interp, Obj, Parent};
 
 use super::{Body, wrong_args};
 use crate::driver::{self, TlsChannel};
@@ -20,7 +20,12 @@ pub(crate) const SOCKET_COMMAND_VARIABLE: &str = "::twapi::tls::_socket_cmd";
 pub(crate) const DEFAULT_SOCKET_COMMAND: &str = "::socket";
 
 fn tls_socket(interp: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
-    match options::socket(interp.id(), words)? {
+    let parsed = options::socket(interp.id(), words)?;
+    let watched_at_once = !matches!(&parsed, Socket::Client(options) if !options.asynchronous);
+    if watched_at_once && !Parent::next_fits_notifier() {
+        return Err(Failure::Below(Errno::TOO_MANY_FILES.into()));
+    }
+    match parsed {
         Socket::Client(options) => connect(interp, options).map(Obj::from),
         Socket::Server(options) => {
             let command = options.socket_command.clone().unwrap_or_else(|| socket_command(interp));
@@ -62,9 +67,11 @@ fn starttls(interp: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     let blocking = chan.driver().with(|state| state.blocking)?;
     if blocking {
         complete(interp, &chan)?;
-    } else if let Err(failure) = negotiate::advance(&chan, Reads::AsNeeded, Within::Loop) {
-        return Err(give_up(interp, &chan, failure));
     } else {
+        // A client's first flight leaves now; all else, what lay in the channel's buffer included, is for the event loop.
+        if let Err(failure) = negotiate::advance(&chan, Reads::None, Within::Loop) {
+            return Err(give_up(interp, &chan, failure));
+        }
         driver::refresh(&chan);
     }
     Ok(Obj::text(&chan.name()))
