@@ -96,9 +96,7 @@ impl fmt::Display for VerifyError {
                 }
             },
             Self::WrongUsage => f.write_str("the certificate is not for this use"),
-            Self::NotPossessed => {
-                f.write_str("the peer did not prove that it has the private key of its certificate")
-            }
+            Self::NotPossessed => f.write_str("the peer did not prove that it has the private key of its certificate"),
             Self::BadSignature => f.write_str("a certificate of the chain was not signed by the issuer that it names"),
             Self::Revoked => f.write_str("the certificate was revoked"),
             Self::RevocationUnknown => {
