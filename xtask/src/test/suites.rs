@@ -29,11 +29,12 @@ pub(super) fn files(workspace: &Workspace, selection: Selection<'_>) -> Result<V
         files.retain(|file| selection.names(&stem(file)));
     } else if selection.names("rust") {
         files.clear();
-    } else if let Some((suite, _)) = selection.0.and_then(|pattern| pattern.split_once('-')) {
-        // By tcltest's custom the names of tests begin with that of their file.
-        let selection = Selection(Some(suite));
-        if files.iter().any(|file| selection.names(&stem(file))) {
-            files.retain(|file| selection.names(&stem(file)));
+    } else if let Some(pattern) = selection.0 {
+        // By tcltest's custom the names of tests begin with that of their file, which may have hyphens of its own.
+        let suites: Vec<&str> = pattern.match_indices('-').map(|(end, _)| &pattern[..end]).collect();
+        let named = |file: &PathBuf| suites.iter().any(|suite| Selection(Some(suite)).names(&stem(file)));
+        if files.iter().any(named) {
+            files.retain(named);
         }
     }
     Ok(files)

@@ -94,7 +94,7 @@ fn cert_info(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     let constraints = certificate.basic_constraints();
     Ok(Obj::dict([
         ("-version", Obj::integer(certificate.version().into())),
-        ("-serialnumber", Obj::text(&hexadecimal(certificate.serial(), ":"))),
+        ("-serialnumber", Obj::text(&hexadecimal(magnitude(certificate.serial()), ":"))),
         ("-signaturealgorithm", Obj::text(certificate.signature_algorithm())),
         ("-issuer", Obj::text(&certificate.issuer().x500())),
         ("-start", Obj::integer(validity.not_before)),
@@ -219,4 +219,12 @@ pub(super) fn bad_encoding(name: &str) -> Failure {
 
 pub(super) fn hexadecimal(bytes: &[u8], separator: &str) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(separator)
+}
+
+/// The bytes of a positive DER integer without the one that only says so.
+fn magnitude(integer: &[u8]) -> &[u8] {
+    match integer {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        all => all,
+    }
 }
