@@ -49,7 +49,8 @@ proc ends::run {kind alphabet ops} {
         set W(op) afterwards
         if {!$W(up)} Up
         Drop
-        Wait {[ends::Descriptors] <= $before} {the descriptors are closed} 15000
+        # less than what a closed end waits for one that does not close
+        Wait {[ends::Descriptors] <= $before} {the descriptors are closed} 8000
     } trap DIFFERENCE {msg} {
         throw DIFFERENCE "$kind, $W(op): $msg"
     } trap {} {msg opts} {
@@ -437,4 +438,4 @@ proc ends::Break {side} {
     if {$W(kind) eq "plain"} {set ::pipe::P([peer $side],lax) 1}
 }
 
-source [file join [file dirname [file normalize [info script]]] randomops.tcl]
+foreach f {randomops randomcopy} {source [file join $::support::lib $f.tcl]}
