@@ -16,6 +16,11 @@ if {[llength [info commands ::twapi::tls_background_error]] == 0} {
     }
 }
 
+# The hexadecimal digits of binary data, such as a serial number.
+proc ::twapi::hex {bytes} {
+    binary encode hex $bytes
+}
+
 # Runs SCRIPT with VARNAME set to a handle of each certificate of a store, which is released after each round.
 proc ::twapi::cert_store_iterate {hstore varname script args} {
     upvar 1 $varname hcert

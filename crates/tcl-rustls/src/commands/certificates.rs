@@ -94,7 +94,7 @@ fn cert_info(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     let constraints = certificate.basic_constraints();
     Ok(Obj::dict([
         ("-version", Obj::integer(certificate.version().into())),
-        ("-serialnumber", Obj::text(&hexadecimal(magnitude(certificate.serial()), ":"))),
+        ("-serialnumber", Obj::bytes(magnitude(certificate.serial()))),
         ("-signaturealgorithm", Obj::text(certificate.signature_algorithm())),
         ("-issuer", Obj::text(&certificate.issuer().x500())),
         ("-start", Obj::integer(validity.not_before)),

@@ -50,7 +50,7 @@ pub(crate) fn names() -> Vec<&'static str> {
     let public = |name: &&str| !name.contains("::");
     let mut names: Vec<_> = TABLES.iter().copied().flatten().map(|&(name, _)| name).filter(public).collect();
     names.extend(LATER.iter().map(|&(name, _)| name));
-    names.extend(["tls_background_error", "cert_store_iterate"]);
+    names.extend(["tls_background_error", "cert_store_iterate", "hex"]);
     names
 }
 
