@@ -160,7 +160,8 @@ proc relay::Pass {from} {
     variable transform
     variable chunk
     lassign $state($from) to direction
-    if {[catch {expr {$chunk ? [read $from $chunk] : [read $from]}} data]} {
+    # No expr around the data: it would take what looks like a number for one.
+    if {[catch {read $from {*}[if {$chunk} {set chunk}]} data]} {
         cut
         return
     }
