@@ -21,8 +21,10 @@ package:
 demo:
 	$(XTASK) demo
 
-test check:
+test:
 	$(XTASK) test
+
+check: test
 
 install:
 	$(XTASK) install

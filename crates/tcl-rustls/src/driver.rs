@@ -196,7 +196,6 @@ impl ChannelDriver for TlsChannel {
             if state.stage != Stage::Open {
                 return Err(Failure::NotOpen { operation: "close the sending direction", state: state.name() });
             }
-            state.output_closed = true;
             state.pump()?.close_output()
         });
         refresh(chan);

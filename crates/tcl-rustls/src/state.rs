@@ -38,7 +38,6 @@ pub(crate) struct State {
     /// Plaintext of Tcl's that the session has taken and that is not yet reported as written, because ciphertext
     /// that covers it has not left. Tcl offers the same bytes again.
     pub(crate) covered: usize,
-    pub(crate) output_closed: bool,
 }
 
 /// What the options said that outlives the handshake.
@@ -95,7 +94,6 @@ impl State {
             wanted: Events::NONE,
             wake: None,
             covered: 0,
-            output_closed: false,
         }
     }
 
