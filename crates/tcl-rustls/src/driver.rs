@@ -118,7 +118,7 @@ pub(crate) fn on_parent_event(chan: Channel<TlsChannel>, events: Events) {
                 state.look_ahead(reads);
             }
         }
-        if state.input_ready() {
+        if wanted.intersects(Events::READABLE) && state.input_ready() {
             ready |= Events::READABLE;
         }
         ready & wanted
@@ -166,7 +166,7 @@ impl ChannelDriver for TlsChannel {
 
     fn output(chan: &Channel<Self>, bytes: &[u8]) -> Result<usize, ChannelError> {
         chan.driver().fault.trigger(Fault::Output);
-        let opened = negotiate::advance(chan, Reads::AsNeeded, Within::Procedure);
+        let opened = negotiate::advance_to_write(chan, Reads::AsNeeded, Within::Procedure);
         let result = opened.and_then(|open| {
             if !open {
                 return Err(Failure::Below(ChannelError::WOULD_BLOCK));

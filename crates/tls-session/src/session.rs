@@ -209,6 +209,11 @@ impl Session {
         matches!(self.phase, Phase::Handshaking | Phase::AwaitingVerdict)
     }
 
+    /// Whether the handshake and the verdict are done and nothing has failed.
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open { .. })
+    }
+
     /// Whether the next [`process`](Self::process) has plaintext at hand.
     pub fn has_plaintext(&self) -> bool {
         !self.leftover.is_empty() && self.phase != Phase::AwaitingVerdict
