@@ -514,6 +514,54 @@ mod tests {
     }
 
     #[test]
+    fn a_message_in_countless_fragments_ends_in_an_error() {
+        let mut pair = pair(TLS13, ServerVerification::Deferred);
+        let mut flood = vec![22, 3, 1, 0, 4, 1, 0, 0xff, 0xff];
+        for _ in 0..40_000 {
+            flood.extend([22, 3, 1, 0, 1, 0]);
+        }
+        let error = pair.server.step(&flood).unwrap_err();
+        assert!(matches!(error, Error::ReceiveBufferFull { .. }), "{error:?}");
+        assert!(pair.server.session().buffered_bytes() <= 256 * 1024);
+    }
+
+    #[test]
+    fn flights_with_a_byte_altered_end_in_an_error_or_in_waiting() {
+        let mut seed = 88_172_645_463_325_252_u64;
+        let mut random = |end: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            usize::try_from(seed >> 20).unwrap() % end
+        };
+        for round in 0..300 {
+            let mut pair = pair(if round % 2 == 0 { TLS12 } else { TLS13 }, ServerVerification::Deferred);
+            let victim = random(3);
+            let mut flight = pair.client.step(&[]).unwrap().send;
+            for turn in 0..4 {
+                if turn == victim && !flight.is_empty() {
+                    let place = random(flight.len());
+                    flight[place] ^= 1 << random(8);
+                }
+                let side = if turn % 2 == 0 { &mut pair.server } else { &mut pair.client };
+                let mut answer = Vec::new();
+                for piece in flight.chunks(1 + random(700)) {
+                    match side.step(piece) {
+                        Ok(step) => answer.extend(step.send),
+                        Err(_) => answer.extend(side.shutdown().send),
+                    }
+                }
+                flight = answer;
+            }
+            for side in [&mut pair.client, &mut pair.server] {
+                let done = side.status() == Status::Done;
+                assert_eq!(side.encrypt(b"x").is_ok(), done);
+                assert_eq!(side.decrypt(&[]).is_ok(), done);
+            }
+        }
+    }
+
+    #[test]
     fn records_are_told_apart() {
         let stream = [&[23, 3, 3, 0, 3, 1, 2, 3][..], &[21, 3, 3, 0, 0], &[22, 3, 3, 1, 0], &[0; 256]].concat();
         for chunk in 1..stream.len() {
