@@ -363,7 +363,10 @@ mod tests {
                 }
                 for bytes in std::mem::take(&mut to_client).chunks(chunk) {
                     let step = self.client.step(bytes).unwrap();
-                    assert_eq!(step.leftover, b"");
+                    if step.status == Status::Done {
+                        // A server may have more to say than its handshake, but no data.
+                        assert_eq!(self.client.decrypt(&step.leftover).unwrap(), ok(b""));
+                    }
                     to_server.extend(step.send);
                 }
             }
