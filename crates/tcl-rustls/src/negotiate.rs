@@ -147,7 +147,7 @@ impl State {
     /// Leaves what is known of the certificates where `sspi_remote_cert` finds it.
     fn note_certificates(&mut self) {
         if let Some(pump) = &self.pump {
-            self.context.note(pump.session.peer_certificates(), pump.session.local_identity());
+            self.context.note(&pump.session);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 
 use rustls::pki_types::CertificateDer;
 use tls_certs::{Identity, PeerName};
@@ -36,6 +37,7 @@ pub struct Session {
     events: VecDeque<Event>,
     server_name: Option<String>,
     identity: Option<Identity>,
+    issuers: Vec<Vec<u8>>,
 }
 
 impl Session {
@@ -50,6 +52,21 @@ impl Session {
         let engine = engine.map_err(Error::from_rustls)?;
         let mut session = Self::new(engine, config.verdict);
         session.server_name = Some(name.to_string());
+        Ok(session)
+    }
+
+    /// A client's session with a server of any name: none is asked for in the ClientHello, and the
+    /// owner, who judges the certificate, knows which it expects.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] if the owner is not to judge, else as [`client`](Self::client).
+    pub fn unnamed_client(config: &ClientConfig) -> Result<Self, Error> {
+        if !config.verdict {
+            return Err(Error::Configuration("a name is needed to verify the server's certificate".into()));
+        }
+        // Addresses are not sent, and nobody compares this one.
+        let mut session = Self::client(config, &PeerName::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))?;
+        session.server_name = None;
         Ok(session)
     }
 
@@ -255,6 +272,12 @@ impl Session {
         self.identity.as_ref()
     }
 
+    /// The names of the issuers that the server named when it asked for a client certificate, as DER
+    /// (RFC 8446, section 4.2.4); empty if it named none, or did not ask.
+    pub fn accepted_issuers(&self) -> &[Vec<u8>] {
+        &self.issuers
+    }
+
     /// Gives the memory of empty buffers back; to be called when nothing is pending. A few large
     /// ones are kept for other sessions of the same thread.
     pub fn release_idle_buffers(&mut self) {
@@ -281,6 +304,7 @@ impl Session {
             events: VecDeque::new(),
             server_name: None,
             identity: None,
+            issuers: Vec::new(),
         }
     }
 
@@ -387,6 +411,9 @@ impl Session {
         incoming.discard(discard);
         self.identity = notes.identity.or(self.identity.take());
         self.server_name = notes.server_name.or(self.server_name.take());
+        if let Some(issuers) = notes.issuers {
+            self.issuers = issuers;
+        }
         outcome.map_err(Error::from_rustls)
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Notes {
     pub(crate) identity: Option<Identity>,
     /// The host name that the client asked for (RFC 6066, section 3).
     pub(crate) server_name: Option<String>,
+    /// Whose certificates the server takes from a client, as DER; it asks for one.
+    pub(crate) issuers: Option<Vec<Vec<u8>>>,
 }
 
 thread_local! {

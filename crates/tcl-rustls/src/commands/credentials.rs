@@ -24,7 +24,7 @@ pub(super) const COMMANDS: &[(&str, Body)] = &[
 const PARAMETERS: [&str; 5] = ["-certificates", "-rootstore", "-protocols", "-cipherstrength", "-sessionlifespan"];
 
 /// Names of the one security package there is.
-const PACKAGES: [&str; 4] = ["unisp", "schannel", "tls", "ssl"];
+pub(super) const PACKAGES: [&str; 4] = ["unisp", "schannel", "tls", "ssl"];
 
 /// Gives a list of options and values again, checked: what `-credentials` of `sspi_acquire_credentials` takes.
 fn sspi_schannel_credentials(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
