@@ -51,7 +51,8 @@ fn go_on(chan: &Channel<TlsChannel>, goal: Goal, reads: Reads, within: Within) -
 /// Something happened below while negotiating.
 pub(crate) fn on_event(chan: Channel<TlsChannel>, reads: Reads) {
     // Whoever waits to write is told in `announce`, and likely writes.
-    let data_follows = chan.driver().with(|state| state.accepted.is_none() && state.wanted.intersects(Events::WRITABLE));
+    let data_follows =
+        chan.driver().with(|state| state.accepted.is_none() && state.wanted.intersects(Events::WRITABLE));
     let goal = Goal::Handshake { data_follows: data_follows == Ok(true) };
     match go_on(&chan, goal, reads, Within::Loop) {
         Ok(false) => driver::refresh(&chan),
