@@ -271,6 +271,8 @@ proc answer_file {chan request path} {
         } else {
             respond $chan $request 200 {Content-Type "text/html; charset=utf-8"} [listing $file $path]
         }
+    } elseif {[lindex $path end] eq ""} {
+        respond $chan $request 404 {} "There is no folder of this name.\n"
     } elseif {![file isfile $file] || [catch {open $file rb} f]} {
         respond $chan $request 403 {} "This cannot be read.\n"
     } else {
