@@ -30,7 +30,7 @@ class Handler:
 
 def authenticate(server, session, envelope, mechanism, data):
     good = (data.login, data.password) == (b"ada", b"secret")
-    return AuthResult(success=good, auth_data=data.login.decode() if good else None)
+    return AuthResult(success=good, handled=good, auth_data=data.login.decode() if good else None)
 
 
 async def main():
