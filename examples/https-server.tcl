@@ -340,7 +340,8 @@ proc send_file {chan request f file} {
     }
 }
 
-# Copies some octets; the client must take them in time.
+# Copies some octets; the client must take them in time. (What is in the channel's buffer by then Tcl goes on offering, and
+# so keeps the descriptor, until the client ends: as with any other socket.)
 proc copy {f chan size} {
     set self [info coroutine]
     set timer [after [expr {1000 * $::options(-idle)}] [list $self late]]

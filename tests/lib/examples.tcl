@@ -43,7 +43,9 @@ proc example::command {program} {
 }
 
 proc example::start {program args} {
-    return [child::start {*}[command $program] {*}$args]
+    set pipe [child::start {*}[command $program] {*}$args]
+    fconfigure $pipe -encoding utf-8
+    return $pipe
 }
 
 proc example::serve {program args} {
