@@ -278,8 +278,8 @@ impl Session {
         &self.issuers
     }
 
-    /// Gives the memory of empty buffers back; to be called when nothing is pending. A few large
-    /// ones are kept for other sessions of the same thread.
+    /// Gives the memory of empty buffers back; to be called when nothing is pending. A few
+    /// are kept for other sessions of the same thread.
     pub fn release_idle_buffers(&mut self) {
         self.incoming.release();
         self.outgoing.release();
