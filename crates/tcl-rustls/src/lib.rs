@@ -21,6 +21,7 @@ mod options;
 mod package;
 mod pump;
 mod state;
+mod ticket_files;
 
 tcl_stubs::extension! {
     Twapi_crypto_Init => package::load,
