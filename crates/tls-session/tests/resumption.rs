@@ -401,9 +401,11 @@ fn the_client_keeps_a_bounded_number_of_sessions() {
         assert!(!connect_to(&client, &server, &name(0)));
         assert!(connect_to(&client, &server, &name(299)));
         // Many tickets of one server drive no other out.
-        for _ in 0..300 {
-            assert!(connect_to(&client, &server, &name(299)));
-        }
+        let many = |count| (0..count).all(|_| connect_to(&client, &server, &name(299)));
+        assert!(many(10));
+        let (_, after_few) = client.kept_sessions();
+        assert!(many(300));
+        assert_eq!(client.kept_sessions().1, after_few);
         assert!(connect_to(&client, &server, &name(298)));
         assert_eq!(client.kept_sessions().0, 256);
     }
@@ -489,8 +491,14 @@ fn tickets_that_come_before_the_verdict_wait_for_it() {
         assert_eq!(config.kept_sessions().0, 1);
         let mut pair = Pair::new(&config, &server, &localhost());
         pair.client.verdict = None;
+        // Another one makes the earlier session forgotten, so that what is kept can only be new.
+        let mut other = Pair::new(&config, &server, &localhost());
+        other.client.verdict = Some(Verdict::Reject);
+        other.run_to_the_end();
         pair.run();
         assert!(pair.client.session.info().resumed);
+        assert_eq!(pair.client.events, [Event::VerdictNeeded]);
+        assert_eq!(config.kept_sessions().0, 0);
         pair.client.session.verdict(verdict);
         assert_eq!(config.kept_sessions().0, usize::from(verdict == Verdict::Accept));
     }
