@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustls::NamedGroup;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tls_certs::Identity;
 
@@ -19,6 +20,8 @@ pub(crate) struct Continuity {
     partition: Option<Arc<str>>,
     /// Server: when no ticket of this session is good any more, seconds since 1970.
     bound: Option<u64>,
+    /// Server: the group of the session that the client offered to continue.
+    group: Option<NamedGroup>,
     client: Option<Box<Client>>,
 }
 
@@ -36,11 +39,19 @@ struct Client {
     largest_message: usize,
 }
 
+/// What a step found, of what concerns earlier sessions.
+pub(crate) struct Known {
+    pub(crate) bound: Option<u64>,
+    pub(crate) group: Option<NamedGroup>,
+    pub(crate) offered: Option<Terms>,
+}
+
 /// What the session knows when tickets arrive.
 pub(crate) struct Circumstances<'a> {
     pub(crate) resumed: bool,
     pub(crate) peer: &'a [CertificateDer<'static>],
     pub(crate) identity: Option<&'a Identity>,
+    pub(crate) group: Option<NamedGroup>,
     /// The owner's verdict is outstanding.
     pub(crate) unjudged: bool,
     /// Bytes that rustls was shown in this step.
@@ -59,21 +70,24 @@ impl Continuity {
                 largest_message: 0,
             })
         });
-        Self { partition: Some(Arc::clone(partition)), bound: None, client }
+        Self { partition: Some(Arc::clone(partition)), client, ..Self::default() }
     }
 
     pub(crate) fn server(partition: &Arc<str>) -> Self {
-        Self { partition: Some(Arc::clone(partition)), bound: None, client: None }
+        Self { partition: Some(Arc::clone(partition)), ..Self::default() }
     }
 
-    /// What the callbacks of a step of the handshake must know.
-    pub(crate) fn notes(&self) -> Notes {
-        Notes { partition: self.partition.clone(), bound: self.bound, ..Notes::default() }
+    /// What the callbacks of a step of the handshake must know; `group` is that of this session's own key exchange.
+    pub(crate) fn notes(&self, group: Option<NamedGroup>) -> Notes {
+        let group = group.or(self.group);
+        Notes { partition: self.partition.clone(), bound: self.bound, group, ..Notes::default() }
     }
 
     /// Takes over what a step of the handshake found; `shown` bytes were before it.
-    pub(crate) fn note(&mut self, bound: Option<u64>, offered: Option<Terms>, shown: usize) {
+    pub(crate) fn note(&mut self, notes: Known, shown: usize) {
+        let Known { bound, group, offered } = notes;
         self.bound = bound;
+        self.group = group;
         if let Some(client) = &mut self.client {
             client.offered = offered.or(client.offered.take());
             client.largest_message = client.largest_message.max(shown);
@@ -83,6 +97,14 @@ impl Continuity {
     /// The identity that was presented when the session began, which a resumed one does not present again.
     pub(crate) fn earlier_identity(&self) -> Option<&Identity> {
         self.client.as_ref()?.offered.as_ref()?.identity.as_deref()
+    }
+
+    /// The group of the key exchange that the session began with, where a resumed one has none (TLS 1.2).
+    pub(crate) fn earlier_group(&self) -> Option<NamedGroup> {
+        match &self.client {
+            Some(client) => client.offered.as_ref()?.group,
+            None => self.group,
+        }
     }
 
     /// Keeps `tickets`, or holds them until the verdict.
@@ -133,7 +155,7 @@ impl Client {
                 (false, _) => {
                     let (end, time) = self.store.end_of_new()?;
                     let end = first_expiry(now.peer, time).map_or(end, |expiry| expiry.min(end));
-                    Some(Terms { end, identity: now.identity.cloned().map(Arc::new) })
+                    Some(Terms { end, identity: now.identity.cloned().map(Arc::new), group: now.group })
                 }
             };
         }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use rustls::client::UnbufferedClientConnection;
+use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
-use rustls::{CommonState, HandshakeKind};
+use rustls::{CommonState, HandshakeKind, NamedGroup};
 
 use crate::buffer::Outgoing;
 
@@ -86,6 +87,11 @@ impl Engine {
     /// Whether the server has agreed to continue an earlier session.
     pub(crate) fn is_resumed(&self) -> bool {
         self.state().handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// The group of this session's own key exchange, once that is known.
+    pub(crate) fn group(&self) -> Option<NamedGroup> {
+        self.state().negotiated_key_exchange_group().map(SupportedKxGroup::name)
     }
 
     /// Whether records are ready that a step will put out before it looks at any input.

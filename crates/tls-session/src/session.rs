@@ -8,7 +8,7 @@ use tls_certs::{Identity, PeerName};
 
 use crate::buffer::{Incoming, Outgoing};
 use crate::config::{ClientConfig, ServerConfig};
-use crate::continuity::{Circumstances, Continuity};
+use crate::continuity::{Circumstances, Continuity, Known};
 use crate::engine::{Engine, Intent, Step};
 use crate::error::Error;
 use crate::gate::{Gate, Verdict};
@@ -49,8 +49,9 @@ impl Session {
     /// [`Error::Internal`] if no random numbers or keys can be made.
     pub fn client(config: &ClientConfig, name: &PeerName) -> Result<Self, Error> {
         let mut continuity = Continuity::client(config.sessions.as_ref(), &config.partition, name.to_rustls());
-        let (engine, notes) = witness::observe(continuity.notes(), || Engine::client(&config.rustls, name.to_rustls()));
-        continuity.note(None, notes.offered, 0);
+        let (engine, notes) =
+            witness::observe(continuity.notes(None), || Engine::client(&config.rustls, name.to_rustls()));
+        continuity.note(Known { bound: None, group: None, offered: notes.offered }, 0);
         let engine = engine.map_err(Error::from_rustls)?;
         let mut session = Self::new(engine, config.verdict, continuity);
         session.server_name = Some(name.to_string());
@@ -243,7 +244,8 @@ impl Session {
 
     /// What was negotiated so far.
     pub fn info(&self) -> SessionInfo {
-        info::describe(self.engine.state(), self.server_name.as_deref())
+        let earlier = self.continuity.earlier_group().filter(|_| self.engine.is_resumed());
+        info::describe(self.engine.state(), self.server_name.as_deref(), self.engine.group().or(earlier))
     }
 
     /// The peer's certificate and what it sent along, leaf first; empty if there is none.
@@ -386,7 +388,7 @@ impl Session {
             leftover.keep(later);
         };
         let handshaking = engine.is_handshaking();
-        let known = if handshaking { continuity.notes() } else { Notes::default() };
+        let known = if handshaking { continuity.notes(engine.group()) } else { Notes::default() };
         let window = incoming.window();
         let shown = window.len();
         let ((discard, outcome), notes) =
@@ -395,13 +397,14 @@ impl Session {
         if handshaking {
             self.identity = notes.identity.or(self.identity.take());
             self.server_name = notes.server_name.or(self.server_name.take());
-            self.continuity.note(notes.bound, notes.offered, shown);
+            self.continuity.note(Known { bound: notes.bound, group: notes.group, offered: notes.offered }, shown);
         }
         if !notes.tickets.is_empty() {
             let circumstances = Circumstances {
                 resumed: self.engine.is_resumed(),
                 peer: self.engine.state().peer_certificates().unwrap_or_default(),
                 identity: self.identity.as_ref(),
+                group: self.engine.group(),
                 unjudged: self.gate != Gate::Passed,
                 shown,
             };

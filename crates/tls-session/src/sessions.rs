@@ -41,6 +41,8 @@ pub(crate) enum Ticket {
 pub(crate) struct Terms {
     /// When the session must not be resumed any more, seconds since 1970.
     pub(crate) end: u64,
+    /// Of its key exchange.
+    pub(crate) group: Option<NamedGroup>,
     /// What this side presented.
     pub(crate) identity: Option<Arc<Identity>>,
 }

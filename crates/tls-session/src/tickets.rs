@@ -1,7 +1,7 @@
 //! Tickets of a server: the state of a session, sealed, so that the client keeps it (RFC 5077; RFC 8446, section 4.6.1).
 //!
 //! ```text
-//!  name of the key, 16 | salt, 32 | AES-256-GCM of (end of life, 8; state of the session) | tag, 16
+//!  name of the key, 16 | salt, 32 | AES-256-GCM of (end of life, 8; group, 2; state of the session) | tag, 16
 //! ```
 //! Each ticket has a key of its own, derived from its salt, so that no number of tickets is too many for a key. What a
 //! server asks of its clients goes into the derivation of its keys, and the partition of the session into what is
@@ -24,6 +24,8 @@ const NAME: usize = 16;
 const SALT: usize = 32;
 const TAG: usize = 16;
 const END: usize = 8;
+const GROUP: usize = 2;
+const LONGER: usize = NAME + SALT + END + GROUP + TAG;
 /// Longer ones, of clients with very long chains of certificates, would not be worth their transport.
 const MAX_TICKET: usize = 16 * 1024;
 
@@ -80,17 +82,19 @@ impl Ticketer {
         let now = seconds(&*self.clock)?;
         let end = self.end(now);
         let partition = witness::with(|notes| notes.partition.clone()).flatten()?;
-        if end <= now || NAME + SALT + END + plain.len() + TAG > MAX_TICKET {
+        if end <= now || LONGER + plain.len() > MAX_TICKET {
             return None;
         }
         let key = self.keys(now).into_iter().next()?;
-        let mut ticket = Vec::with_capacity(NAME + SALT + END + plain.len() + TAG);
+        let mut ticket = Vec::with_capacity(LONGER + plain.len());
         ticket.extend_from_slice(&key.name);
         let mut salt = [0; SALT];
         rand::fill(&mut salt).ok()?;
         ticket.extend_from_slice(&salt);
-        let mut sealed = Zeroizing::new(Vec::with_capacity(END + plain.len() + TAG));
+        let mut sealed = Zeroizing::new(Vec::with_capacity(LONGER + plain.len()));
         sealed.extend_from_slice(&end.to_be_bytes());
+        let group = witness::with(|notes| notes.group).flatten().map_or(0, u16::from);
+        sealed.extend_from_slice(&group.to_be_bytes());
         sealed.extend_from_slice(plain);
         let (cipher, nonce) = key.for_ticket(&salt)?;
         cipher.seal_in_place_append_tag(nonce, Aad::from(partition.as_bytes()), &mut *sealed).ok()?;
@@ -110,12 +114,17 @@ impl Ticketer {
         let (cipher, nonce) = key.for_ticket(salt)?;
         let mut sealed = Zeroizing::new(sealed.to_vec());
         let plain = cipher.open_in_place(nonce, Aad::from(partition.as_bytes()), &mut sealed).ok()?;
-        let (end, state) = plain.split_at_checked(END)?;
+        let (end, rest) = plain.split_at_checked(END)?;
+        let (group, state) = rest.split_at_checked(GROUP)?;
+        let group = u16::from_be_bytes(group.try_into().ok()?);
         let end = u64::from_be_bytes(end.try_into().ok()?);
         if end <= now {
             return None;
         }
-        witness::note(|notes| notes.limit(end));
+        witness::note(|notes| {
+            notes.limit(end);
+            notes.group = (group != 0).then(|| group.into());
+        });
         Some(state.to_vec())
     }
 
@@ -279,7 +288,7 @@ mod tests {
     #[test]
     fn tickets_have_a_greatest_length() {
         let ticketer = ticketer();
-        let most = MAX_TICKET - NAME - SALT - END - TAG;
+        let most = MAX_TICKET - LONGER;
         let ticket = seal(&ticketer, &vec![1; most]).unwrap();
         assert_eq!(ticket.len(), MAX_TICKET);
         assert_eq!(open(&ticketer, &ticket), Some(vec![1; most]));

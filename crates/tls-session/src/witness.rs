@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use rustls::NamedGroup;
 use tls_certs::Identity;
 
 use crate::sessions::{Terms, Ticket};
@@ -18,6 +19,8 @@ pub(crate) struct Notes {
     pub(crate) partition: Option<Arc<str>>,
     /// When the last ticket of this session expires at the latest, seconds since 1970.
     pub(crate) bound: Option<u64>,
+    /// The group of the key exchange that this session, or the one that it continues, began with.
+    pub(crate) group: Option<NamedGroup>,
     /// The certificate and key that this side chose to present.
     pub(crate) identity: Option<Identity>,
     /// The host name that the client asked for (RFC 6066, section 3).

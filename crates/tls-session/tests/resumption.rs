@@ -139,8 +139,9 @@ fn a_resumed_session_knows_what_the_first_one_knew() {
             assert_eq!(pair.server.session.peer_certificates(), [presented(&pair.client)]);
             let info = pair.client.session.info();
             assert_eq!(info.server_name.as_deref(), Some("localhost"));
-            let group = if protocols.tls13 { Some("X25519MLKEM768") } else { (!resumed).then_some("x25519") };
-            assert_eq!(info.group.as_deref(), group);
+            let group = if protocols.tls13 { "X25519MLKEM768" } else { "x25519" };
+            assert_eq!(info.group.as_deref(), Some(group));
+            assert_eq!(pair.server.session.info(), info);
         }
     }
 }
