@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tls_certs::{Identity, TrustAnchors};
 use tls_session::{
-    ClientCertificate, ClientConfig, ClientOptions, Protocols, ServerConfig, ServerOptions, ServerVerification,
+    ClientCertificate, ClientConfig, ClientOptions, Protocols, Resumption, ServerConfig, ServerOptions,
+    ServerVerification,
 };
 
 use crate::failure::Failure;
@@ -21,6 +22,8 @@ pub(crate) struct Credentials {
     /// Whose client certificates a server accepts.
     pub(crate) client_roots: Option<Arc<TrustAnchors>>,
     pub(crate) protocols: Protocols,
+    /// For how long sessions are resumed. They are kept with the configurations: other configurations, other sessions.
+    pub(crate) resumption: Resumption,
     configs: Mutex<Configs>,
 }
 
@@ -75,14 +78,15 @@ impl Credentials {
         identities: Vec<Identity>,
         client_roots: Option<Arc<TrustAnchors>>,
         protocols: Protocols,
+        resumption: Resumption,
     ) -> Self {
-        Self { role, identities, client_roots, protocols, configs: Mutex::default() }
+        Self { role, identities, client_roots, protocols, resumption, configs: Mutex::default() }
     }
 
     /// What a client without credentials of its own uses.
     pub(crate) fn anonymous() -> &'static Self {
         static ANONYMOUS: OnceLock<Credentials> = OnceLock::new();
-        ANONYMOUS.get_or_init(|| Self::new(None, Vec::new(), None, Protocols::default()))
+        ANONYMOUS.get_or_init(|| Self::new(None, Vec::new(), None, Protocols::default(), Resumption::default()))
     }
 
     /// The configuration of a client, which is verified automatically or by a verifier.
@@ -134,7 +138,7 @@ impl Credentials {
             alpn: Vec::new(),
             verdict: has_verifier,
         };
-        let config = ServerConfig::new(options).map_err(configuration_failure)?;
+        let config = ServerConfig::new(options).map_err(configuration_failure)?.with_resumption(&self.resumption);
         Ok(place.insert(config).clone())
     }
 
@@ -145,7 +149,8 @@ impl Credentials {
             verification,
             alpn: Vec::new(),
         };
-        ClientConfig::new(options).map_err(configuration_failure)
+        let config = ClientConfig::new(options).map_err(configuration_failure)?;
+        Ok(config.with_resumption(&self.resumption))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Everything that can go wrong, as data, and the one place that turns it into Tcl's messages and error codes.
 
-use tcl_stubs::{ChannelError, Error, Interp};
+use tcl_stubs::{ChannelError, Errno, Error, Interp};
 use tls_certs::{CertError, PeerNameError, VerifyError};
-use tls_session::Alert;
+use tls_session::{Alert, TicketKeyError};
 
 /// Error codes of the Windows security interface, by which scripts tell failures apart.
 mod code {
@@ -47,6 +47,10 @@ pub(crate) enum Failure {
     Certificates(CertError),
     /// A handle that is none, or not of the kind that is needed.
     BadHandle { wanted: &'static str, given: String },
+    /// A file could not be read.
+    File { name: String, errno: Errno },
+    /// A file holds no ticket keys.
+    TicketKeys { name: String, error: TicketKeyError },
     /// There is no certificate to give.
     NoCertificate(&'static str),
     /// Something of the module's that this version does not offer.
@@ -91,6 +95,13 @@ impl Failure {
             Self::BadHandle { wanted, given } => {
                 Error::new(format!("\"{given}\" is not a valid {wanted} handle")).with_code(["TWAPI", "BADARGS"])
             }
+            Self::File { name, errno } => {
+                Error::new(format!("couldn't open \"{name}\": {}", errno.message())).with_code(["POSIX", "UNKNOWN"])
+            }
+            Self::TicketKeys { name, error } => {
+                let file = if name.is_empty() { String::new() } else { format!(" in \"{name}\"") };
+                Error::new(format!("Unusable ticket keys{file}: {error}.")).with_code(["TWAPI", "BADARGS"])
+            }
             Self::NoCertificate(what) => win32(what.to_string(), code::NO_CREDENTIALS),
             Self::Unsupported(what) => {
                 Error::new(format!("{what} is not supported by this version")).with_code(["TWAPI", "UNSUPPORTED"])
@@ -102,6 +113,10 @@ impl Failure {
     pub(crate) fn to_error_in(&self, interp: &Interp<'_>) -> Error {
         match self {
             Self::Below(ChannelError::System(errno)) => interp.system_error(*errno),
+            Self::File { name, errno } => {
+                let error = interp.system_error(*errno);
+                Error::new(format!("couldn't open \"{name}\": {}", error.message())).with_code(error.code().to_vec())
+            }
             other => other.to_error(),
         }
     }

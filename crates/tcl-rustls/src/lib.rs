@@ -22,6 +22,7 @@ mod package;
 mod pump;
 mod state;
 mod stepper;
+mod ticket_files;
 
 tcl_stubs::extension! {
     Twapi_crypto_Init => package::load,

@@ -13,7 +13,7 @@ use crate::linger;
 use crate::negotiate;
 use crate::options::Common;
 use crate::pump::{Deadline, Pump};
-use crate::state::Role;
+use crate::state::{Role, Verifier};
 
 /// What channels made by `tls_socket` have as their `-buffersize`, in bytes: several records at once.
 const SOCKET_BUFFER_SIZE: &str = "65536";
@@ -40,6 +40,9 @@ pub(crate) fn client_session(common: &Common, peer: &PeerName) -> Result<Session
     if !common.alpn.is_empty() {
         config = config.with_alpn(common.alpn.clone()).map_err(configuration_failure)?;
     }
+    if let Some(Verifier { interp, command }) = &common.settings.verifier {
+        config = config.with_partition(&format!("{interp:?} {command}"));
+    }
     Session::client(&config, peer).map_err(configuration_failure)
 }
 
@@ -55,6 +58,10 @@ pub(crate) fn server_session(
     let mut config = credentials.server_config(request_client_certificate, common.settings.verifier.is_some())?;
     if !common.alpn.is_empty() {
         config = config.with_alpn(common.alpn.clone()).map_err(configuration_failure)?;
+    }
+    if let Some(verifier) = &common.settings.verifier {
+        // The same in each process that shares the ticket keys.
+        config = config.with_partition(&verifier.command);
     }
     Session::server(&config).map_err(configuration_failure)
 }

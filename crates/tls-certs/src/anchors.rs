@@ -63,6 +63,13 @@ impl TrustAnchors {
         self.anchors.is_empty()
     }
 
+    /// A digest (SHA-256) of which certificates are in the set, the same for equal sets.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut all: Vec<[u8; 32]> = self.fingerprints.iter().copied().collect();
+        all.sort_unstable();
+        fingerprint(&digest::SHA256, all.as_flattened())
+    }
+
     pub(crate) fn as_slice(&self) -> &[TrustAnchor<'static>] {
         &self.anchors
     }
@@ -172,6 +179,9 @@ mod tests {
         let one = TrustAnchors::from_certificates(std::slice::from_ref(&a)).unwrap();
         let two = one.with_additional(&[b.clone(), a.clone()]).unwrap();
         assert_eq!((one.len(), two.len()), (1, 2));
+        let other_way = TrustAnchors::from_certificates(&[b.clone(), a.clone()]).unwrap();
+        assert_eq!(two.digest(), other_way.digest());
+        assert_ne!(one.digest(), two.digest());
         assert!(one.contains(a.der()) && !one.contains(b.der()));
         assert!(two.contains(a.der()) && two.contains(b.der()));
         let subjects: Vec<Vec<u8>> = two.subjects().iter().map(|s| s.as_ref().to_vec()).collect();

@@ -3,14 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use rustls::SupportedProtocolVersion;
-use rustls::client::Resumption;
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerConfig as RustlsServerConfig};
 use rustls::version::{TLS12, TLS13};
 use tls_certs::{ClientCertPolicy, Identity, TrustAnchors};
 
+use crate::bounding::Bounding;
 use crate::error::Error;
 use crate::resolver::{ClientIdentities, ServerIdentities};
+use crate::resumption::Resumption;
+use crate::sessions::SessionStore;
+use crate::tickets::Ticketer;
 
 /// The protocol versions a side is willing to speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,11 +81,20 @@ pub struct ServerOptions {
     pub verdict: bool,
 }
 
+/// How many tickets a server sends with TLS 1.3, each good for one session.
+const TICKETS: usize = 2;
+
 /// A client's configuration, to be shared by many sessions.
+///
+/// Sessions of one configuration resume each other, unless [`Resumption`] is off; those of different ones never do,
+/// except for clones and what [`with_alpn`](Self::with_alpn) makes: an application protocol is agreed on anew in each
+/// handshake (RFC 7301, section 3.1).
 #[derive(Clone)]
 pub struct ClientConfig {
     pub(crate) rustls: Arc<rustls::ClientConfig>,
     pub(crate) verdict: bool,
+    pub(crate) sessions: Option<Arc<SessionStore>>,
+    pub(crate) partition: Arc<str>,
 }
 
 impl ClientConfig {
@@ -106,9 +119,32 @@ impl ClientConfig {
         let identities = ClientIdentities::new(options.identities);
         let mut config = builder.with_client_cert_resolver(Arc::new(identities));
         config.alpn_protocols = options.alpn;
-        // A resumed session skips the server's proof; it needs a store of its own per policy.
-        config.resumption = Resumption::disabled();
-        Ok(Self { rustls: Arc::new(config), verdict })
+        let config = Self { rustls: Arc::new(config), verdict, sessions: None, partition: "".into() };
+        Ok(config.with_resumption(&Resumption::default()))
+    }
+
+    /// The same configuration with another rule for resumption, and no sessions in common with this one.
+    #[must_use]
+    pub fn with_resumption(&self, resumption: &Resumption) -> Self {
+        let mut config = rustls::ClientConfig::clone(&self.rustls);
+        let sessions = resumption.is_on().then(|| Arc::new(SessionStore::new(resumption)));
+        config.resumption = match &sessions {
+            Some(sessions) => rustls::client::Resumption::store(Arc::clone(sessions) as _),
+            None => rustls::client::Resumption::disabled(),
+        };
+        config.time_provider = resumption.clock();
+        Self { rustls: Arc::new(config), sessions, ..self.clone() }
+    }
+
+    /// The same configuration, its sessions resumed only by others with the same `partition`.
+    #[must_use]
+    pub fn with_partition(&self, partition: &str) -> Self {
+        Self { partition: partition.into(), ..self.clone() }
+    }
+
+    /// How many servers there are sessions of to resume, and the bytes that these take.
+    pub fn kept_sessions(&self) -> (usize, usize) {
+        self.sessions.as_ref().map_or((0, 0), |sessions| sessions.size())
     }
 
     /// The same configuration with other application protocols, without building all anew.
@@ -119,7 +155,7 @@ impl ClientConfig {
         check_alpn(&alpn)?;
         let mut config = rustls::ClientConfig::clone(&self.rustls);
         config.alpn_protocols = alpn;
-        Ok(Self { rustls: Arc::new(config), verdict: self.verdict })
+        Ok(Self { rustls: Arc::new(config), ..self.clone() })
     }
 }
 
@@ -130,10 +166,17 @@ impl fmt::Debug for ClientConfig {
 }
 
 /// A server's configuration, to be shared by many sessions.
+///
+/// As with [`ClientConfig`], sessions of one configuration resume each other. They are kept by the clients, in tickets;
+/// nothing of them stays here. With [ticket keys](Resumption::with_ticket_keys) in common, two configurations resume
+/// each other's sessions if they ask the same of clients (certificate, anchors, verdict) for the same time.
 #[derive(Clone)]
 pub struct ServerConfig {
-    pub(crate) rustls: Arc<rustls::ServerConfig>,
+    pub(crate) rustls: Arc<RustlsServerConfig>,
     pub(crate) verdict: bool,
+    pub(crate) partition: Arc<str>,
+    /// Digest of what is asked of clients.
+    policy: [u8; 32],
 }
 
 impl ServerConfig {
@@ -148,6 +191,7 @@ impl ServerConfig {
             return Err(Error::Configuration("a server needs a certificate".into()));
         }
         let provider = tls_certs::provider();
+        let digest = policy_digest(&options.client_certificate, options.verdict);
         let policy = match options.client_certificate {
             ClientCertificate::NotAsked => None,
             ClientCertificate::Asked => Some(ClientCertPolicy::Requested),
@@ -158,15 +202,37 @@ impl ServerConfig {
             .with_protocol_versions(&versions(options.protocols)?)
             .map_err(unusable)?;
         let builder = match verifier {
-            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            Some(verifier) => builder.with_client_cert_verifier(Arc::new(Bounding(verifier))),
             None => builder.with_no_client_auth(),
         };
         let identities = ServerIdentities::new(options.identities);
         let mut config = builder.with_cert_resolver(Arc::new(identities));
         config.alpn_protocols = options.alpn;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        Ok(Self { rustls: Arc::new(config), verdict: options.verdict })
+        let config = Self { rustls: Arc::new(config), verdict: options.verdict, partition: "".into(), policy: digest };
+        Ok(config.with_resumption(&Resumption::default()))
+    }
+
+    /// The same configuration with another rule for resumption. Tickets of this one are not accepted, unless both have
+    /// the same ticket keys.
+    #[must_use]
+    pub fn with_resumption(&self, resumption: &Resumption) -> Self {
+        let mut config = RustlsServerConfig::clone(&self.rustls);
+        if resumption.is_on() {
+            config.send_tls13_tickets = TICKETS;
+            config.ticketer = Arc::new(Ticketer::new(resumption, self.policy));
+        } else {
+            config.send_tls13_tickets = 0;
+            config.ticketer = Arc::new(NoTickets);
+        }
+        config.time_provider = resumption.clock();
+        Self { rustls: Arc::new(config), ..self.clone() }
+    }
+
+    /// The same configuration, its sessions resumed only by others with the same `partition`.
+    #[must_use]
+    pub fn with_partition(&self, partition: &str) -> Self {
+        Self { partition: partition.into(), ..self.clone() }
     }
 
     /// The same configuration with other application protocols, without building all anew.
@@ -175,15 +241,52 @@ impl ServerConfig {
     /// [`Error::Configuration`] if a name is unusable.
     pub fn with_alpn(&self, alpn: Vec<Vec<u8>>) -> Result<Self, Error> {
         check_alpn(&alpn)?;
-        let mut config = rustls::ServerConfig::clone(&self.rustls);
+        let mut config = RustlsServerConfig::clone(&self.rustls);
         config.alpn_protocols = alpn;
-        Ok(Self { rustls: Arc::new(config), verdict: self.verdict })
+        Ok(Self { rustls: Arc::new(config), ..self.clone() })
     }
 }
 
 impl fmt::Debug for ServerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerConfig").field("verdict", &self.verdict).finish_non_exhaustive()
+    }
+}
+
+/// Tells apart what servers ask of their clients: a ticket of one must not open the other.
+fn policy_digest(certificate: &ClientCertificate, verdict: bool) -> [u8; 32] {
+    let (mode, anchors) = match certificate {
+        ClientCertificate::NotAsked => (0, [0; 32]),
+        ClientCertificate::Asked => (1, [0; 32]),
+        ClientCertificate::AskedAndVerified(anchors) => (2, anchors.digest()),
+    };
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&[mode, u8::from(verdict)]);
+    context.update(&anchors);
+    let mut policy = [0; 32];
+    policy.copy_from_slice(context.finish().as_ref());
+    policy
+}
+
+/// A server without tickets.
+#[derive(Debug)]
+struct NoTickets;
+
+impl ProducesTickets for NoTickets {
+    fn enabled(&self) -> bool {
+        false
+    }
+
+    fn lifetime(&self) -> u32 {
+        0
+    }
+
+    fn encrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn decrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
     }
 }
 

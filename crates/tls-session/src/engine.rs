@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use rustls::client::UnbufferedClientConnection;
+use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
-use rustls::{CommonState, HandshakeKind};
+use rustls::{CommonState, HandshakeKind, NamedGroup};
 
 use crate::buffer::Outgoing;
 
@@ -83,6 +84,16 @@ impl Engine {
         self.state().is_handshaking()
     }
 
+    /// Whether the server has agreed to continue an earlier session.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.state().handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// The group of this session's own key exchange, once that is known.
+    pub(crate) fn group(&self) -> Option<NamedGroup> {
+        self.state().negotiated_key_exchange_group().map(SupportedKxGroup::name)
+    }
+
     /// Whether records are ready that a step will put out before it looks at any input.
     pub(crate) fn has_output(&self) -> bool {
         self.state().wants_write()
@@ -96,9 +107,7 @@ impl Engine {
             // rustls stores the certificates of a full handshake only when the signature over the
             // handshake was right. Those of a resumed one come from the earlier session, and are
             // proved by the server's Finished.
-            Self::Client(_) => {
-                state.handshake_kind() != Some(HandshakeKind::Resumed) && state.peer_certificates().is_some()
-            }
+            Self::Client(_) => !self.is_resumed() && state.peer_certificates().is_some(),
             Self::Server(_) => false,
         };
         known || !state.is_handshaking()

@@ -9,7 +9,8 @@ pub struct SessionInfo {
     pub protocol: Option<&'static str>,
     /// The cipher suite, such as `TLS_AES_128_GCM_SHA256`.
     pub cipher: Option<String>,
-    /// The key exchange group, such as `X25519MLKEM768`; absent for a resumed TLS 1.2 session.
+    /// The key exchange group, such as `X25519MLKEM768`. A resumed session of TLS 1.2 has none of its own:
+    /// it is that of the session that it continues, if it is known.
     pub group: Option<String>,
     /// The application protocol (RFC 7301).
     pub alpn: Option<Vec<u8>>,
@@ -20,11 +21,15 @@ pub struct SessionInfo {
     pub resumed: bool,
 }
 
-pub(crate) fn describe(state: &CommonState, server_name: Option<&str>) -> SessionInfo {
+pub(crate) fn describe(
+    state: &CommonState,
+    server_name: Option<&str>,
+    key_exchange: Option<NamedGroup>,
+) -> SessionInfo {
     SessionInfo {
         protocol: state.protocol_version().and_then(protocol),
         cipher: state.negotiated_cipher_suite().map(|suite| cipher(suite.suite())),
-        group: state.negotiated_key_exchange_group().map(|kx| group(kx.name())),
+        group: key_exchange.map(group),
         alpn: state.alpn_protocol().map(<[u8]>::to_vec),
         server_name: server_name.map(str::to_owned),
         resumed: state.handshake_kind() == Some(HandshakeKind::Resumed),

@@ -14,8 +14,10 @@
 //! certificate nothing that was made after the certificate became known leaves the session.
 #![forbid(unsafe_code)]
 
+mod bounding;
 mod buffer;
 mod config;
+mod continuity;
 mod engine;
 mod error;
 mod gate;
@@ -23,8 +25,12 @@ mod info;
 mod phase;
 mod pool;
 mod resolver;
+mod resumption;
 mod session;
+mod sessions;
 mod sink;
+mod ticket_keys;
+mod tickets;
 mod witness;
 
 pub use config::{
@@ -34,5 +40,7 @@ pub use error::{Alert, Error};
 pub use gate::Verdict;
 pub use info::SessionInfo;
 pub use phase::{Ending, Event, Phase, Progress};
+pub use resumption::Resumption;
 pub use session::{MAX_WRITE, Session};
 pub use sink::{PlaintextSink, SliceSink};
+pub use ticket_keys::{TicketKeyError, TicketKeySource, TicketKeys};

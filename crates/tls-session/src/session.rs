@@ -9,13 +9,14 @@ use tls_certs::{Identity, PeerName};
 
 use crate::buffer::{Incoming, Outgoing};
 use crate::config::{ClientConfig, ServerConfig};
+use crate::continuity::{Circumstances, Continuity, Known};
 use crate::engine::{Engine, Intent, Step};
 use crate::error::Error;
 use crate::gate::{Gate, Verdict};
 use crate::info::{self, SessionInfo};
 use crate::phase::{Ending, Event, Phase, Progress};
 use crate::sink::{Leftover, PlaintextSink, SliceSink};
-use crate::witness;
+use crate::witness::{self, Notes};
 
 /// The most plaintext that one [`Session::write`] takes, in bytes.
 pub const MAX_WRITE: usize = 64 * 1024;
@@ -38,6 +39,7 @@ pub struct Session {
     server_name: Option<String>,
     identity: Option<Identity>,
     issuers: Vec<Vec<u8>>,
+    continuity: Continuity,
 }
 
 impl Session {
@@ -48,9 +50,12 @@ impl Session {
     /// # Errors
     /// [`Error::Internal`] if no random numbers or keys can be made.
     pub fn client(config: &ClientConfig, name: &PeerName) -> Result<Self, Error> {
-        let engine = Engine::client(&config.rustls, name.to_rustls());
+        let mut continuity = Continuity::client(config.sessions.as_ref(), &config.partition, name.to_rustls());
+        let (engine, notes) =
+            witness::observe(continuity.notes(None), || Engine::client(&config.rustls, name.to_rustls()));
+        continuity.note(Known { bound: None, group: None, offered: notes.offered }, 0);
         let engine = engine.map_err(Error::from_rustls)?;
-        let mut session = Self::new(engine, config.verdict);
+        let mut session = Self::new(engine, config.verdict, continuity);
         session.server_name = Some(name.to_string());
         Ok(session)
     }
@@ -77,7 +82,7 @@ impl Session {
     pub fn server(config: &ServerConfig) -> Result<Self, Error> {
         let engine = Engine::server(&config.rustls);
         let engine = engine.map_err(Error::from_rustls)?;
-        Ok(Self::new(engine, config.verdict))
+        Ok(Self::new(engine, config.verdict, Continuity::server(&config.partition)))
     }
 
     /// Where ciphertext from the transport goes. Empty only when the buffer is full:
@@ -203,11 +208,13 @@ impl Session {
             Verdict::Accept => {
                 self.gate = Gate::Passed;
                 self.outgoing.let_go();
+                self.continuity.accept();
                 self.phase = Phase::Handshaking;
                 self.settled = false;
                 self.open_if_complete();
             }
             Verdict::Reject => {
+                self.continuity.reject();
                 self.outgoing.clear();
                 self.incoming.clear();
                 self.leftover.discard();
@@ -259,7 +266,8 @@ impl Session {
 
     /// What was negotiated so far.
     pub fn info(&self) -> SessionInfo {
-        info::describe(self.engine.state(), self.server_name.as_deref())
+        let earlier = self.continuity.earlier_group().filter(|_| self.engine.is_resumed());
+        info::describe(self.engine.state(), self.server_name.as_deref(), self.engine.group().or(earlier))
     }
 
     /// The peer's certificate and what it sent along, leaf first; empty if there is none.
@@ -267,9 +275,10 @@ impl Session {
         self.engine.state().peer_certificates().unwrap_or_default()
     }
 
-    /// The identity that this side chose to present in this handshake.
+    /// The identity that this side chose to present in this handshake, or in the one that a resumed session began with.
     pub fn local_identity(&self) -> Option<&Identity> {
-        self.identity.as_ref()
+        let earlier = || self.continuity.earlier_identity().filter(|_| self.engine.is_resumed());
+        self.identity.as_ref().or_else(earlier)
     }
 
     /// The names of the issuers that the server named when it asked for a client certificate, as DER
@@ -291,7 +300,7 @@ impl Session {
         self.incoming.footprint() + self.outgoing.footprint() + self.leftover.footprint()
     }
 
-    fn new(engine: Engine, verdict: bool) -> Self {
+    fn new(engine: Engine, verdict: bool, continuity: Continuity) -> Self {
         Self {
             engine,
             incoming: Incoming::default(),
@@ -305,6 +314,7 @@ impl Session {
             server_name: None,
             identity: None,
             issuers: Vec::new(),
+            continuity,
         }
     }
 
@@ -395,7 +405,7 @@ impl Session {
         sink: &mut dyn PlaintextSink,
         plaintext: &mut usize,
     ) -> Result<Step, Error> {
-        let Self { engine, incoming, outgoing, leftover, gate, .. } = self;
+        let Self { engine, incoming, outgoing, leftover, gate, continuity, .. } = self;
         let mut deliver = |bytes: &[u8]| {
             let direct = *gate == Gate::Passed && leftover.is_empty();
             let fitting = if direct { bytes.len().min(sink.room()) } else { 0 };
@@ -406,13 +416,31 @@ impl Session {
             }
             leftover.keep(later);
         };
+        let handshaking = engine.is_handshaking();
+        let known = if handshaking { continuity.notes(engine.group()) } else { Notes::default() };
+        let window = incoming.window();
+        let shown = window.len();
         let ((discard, outcome), notes) =
-            witness::observe(|| engine.step(incoming.window(), intent, outgoing, &mut deliver));
+            witness::observe(known, || engine.step(window, intent, outgoing, &mut deliver));
         incoming.discard(discard);
-        self.identity = notes.identity.or(self.identity.take());
-        self.server_name = notes.server_name.or(self.server_name.take());
-        if let Some(issuers) = notes.issuers {
-            self.issuers = issuers;
+        if handshaking {
+            self.identity = notes.identity.or(self.identity.take());
+            self.server_name = notes.server_name.or(self.server_name.take());
+            if let Some(issuers) = notes.issuers {
+                self.issuers = issuers;
+            }
+            self.continuity.note(Known { bound: notes.bound, group: notes.group, offered: notes.offered }, shown);
+        }
+        if !notes.tickets.is_empty() {
+            let circumstances = Circumstances {
+                resumed: self.engine.is_resumed(),
+                peer: self.engine.state().peer_certificates().unwrap_or_default(),
+                identity: self.identity.as_ref(),
+                group: self.engine.group(),
+                unjudged: self.gate != Gate::Passed,
+                shown,
+            };
+            self.continuity.receive(notes.tickets, &circumstances);
         }
         outcome.map_err(Error::from_rustls)
     }
@@ -458,6 +486,9 @@ impl Session {
     /// already said that nothing follows (RFC 8446, section 6.1).
     fn fail(&mut self, error: Error) {
         if self.error().is_none() {
+            if self.is_handshaking() {
+                self.continuity.reject();
+            }
             if matches!(self.phase, Phase::Open { write_closed: true, .. }) {
                 self.outgoing.hold_after(self.outgoing.pending());
             }

@@ -1,10 +1,11 @@
 //! `sspi_schannel_credentials`, `sspi_acquire_credentials`, `sspi_free_credentials` and what a context tells.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tcl_stubs::{Interp, Obj};
 use tls_certs::{CertStore, Identity, TrustAnchors};
-use tls_session::Protocols;
+use tls_session::{Protocols, Resumption};
 
 use super::{Body, elements, parse_options, wrong_args};
 use crate::context::Context;
@@ -12,6 +13,7 @@ use crate::credentials::Credentials;
 use crate::failure::Failure;
 use crate::handles::{self, HeldCertificate};
 use crate::state::Role;
+use crate::ticket_files::TicketFiles;
 
 pub(super) const COMMANDS: &[(&str, Body)] = &[
     ("sspi_schannel_credentials", sspi_schannel_credentials),
@@ -21,7 +23,8 @@ pub(super) const COMMANDS: &[(&str, Body)] = &[
     ("sspi_local_cert", sspi_local_cert),
 ];
 
-const PARAMETERS: [&str; 5] = ["-certificates", "-rootstore", "-protocols", "-cipherstrength", "-sessionlifespan"];
+const PARAMETERS: [&str; 6] =
+    ["-certificates", "-rootstore", "-protocols", "-cipherstrength", "-sessionlifespan", "-ticketkeys"];
 
 /// Names of the one security package there is.
 pub(super) const PACKAGES: [&str; 4] = ["unisp", "schannel", "tls", "ssl"];
@@ -64,6 +67,7 @@ fn sspi_acquire_credentials(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failur
         parameters.identities,
         parameters.client_roots,
         parameters.protocols,
+        parameters.resumption,
     )));
     Ok(if with_expiration {
         Obj::list([Obj::text(&handle), expires.map_or_else(|| Obj::text(""), Obj::integer)])
@@ -96,11 +100,12 @@ struct Parameters {
     identities: Vec<Identity>,
     client_roots: Option<Arc<TrustAnchors>>,
     protocols: Protocols,
+    resumption: Resumption,
 }
 
 impl Parameters {
     fn parse(words: &[Obj]) -> Result<Self, Failure> {
-        let [certificates, root_store, protocols, strength, lifespan] = parse_options(words, PARAMETERS)?;
+        let [certificates, root_store, protocols, strength, lifespan, ticket_keys] = parse_options(words, PARAMETERS)?;
         let mut parsed = Self::default();
         if let Some(list) = certificates {
             parsed.identities = elements(&list)?.iter().map(identity).collect::<Result<_, _>>()?;
@@ -113,8 +118,14 @@ impl Parameters {
             parsed.protocols = protocol_versions(&elements(&list)?)?;
         }
         check_strength(&numbers("-cipherstrength", strength.as_ref())?)?;
-        // Sessions are not resumed, so none lasts longer than the script wants.
-        numbers("-sessionlifespan", lifespan.as_ref())?;
+        parsed.resumption = resumption(&numbers("-sessionlifespan", lifespan.as_ref())?)?;
+        let files: Vec<String> = match ticket_keys {
+            Some(list) => elements(&list)?.iter().map(Obj::to_text).collect(),
+            None => Vec::new(),
+        };
+        if !files.is_empty() {
+            parsed.resumption = parsed.resumption.with_ticket_keys(TicketFiles::open(&files)?);
+        }
         Ok(parsed)
     }
 }
@@ -123,6 +134,15 @@ fn numbers(name: &str, value: Option<&Obj>) -> Result<Vec<i64>, Failure> {
     let words = value.map(elements).transpose()?.unwrap_or_default();
     let numbers: Option<Vec<i64>> = words.iter().map(|word| word.to_integer().filter(|&number| number >= 0)).collect();
     numbers.ok_or_else(|| Failure::BadArguments(format!("Non-integer value specified for option '{name}'.")))
+}
+
+/// Milliseconds; 0 stands for the default.
+fn resumption(lifespan: &[i64]) -> Result<Resumption, Failure> {
+    match lifespan {
+        [] | [0] => Ok(Resumption::default()),
+        [milliseconds] => Ok(Resumption::lasting(Duration::from_millis(milliseconds.unsigned_abs()))),
+        _ => Err(Failure::BadArguments("Option -sessionlifespan takes one number of milliseconds.".to_owned())),
+    }
 }
 
 /// The least and the most bits of a cipher; 0 stands for no limit. The suites on offer have 128 to 256 bits.

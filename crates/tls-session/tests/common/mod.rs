@@ -10,8 +10,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::crypto::CryptoProvider;
 use tls_certs::{Certificate, Identity, PeerName, PrivateKey, TrustAnchors};
 use tls_session::{
-    ClientCertificate, ClientConfig, ClientOptions, Ending, Error, Event, PlaintextSink, Protocols, ServerConfig,
-    ServerOptions, ServerVerification, Session, Verdict,
+    ClientCertificate, ClientConfig, ClientOptions, Ending, Error, Event, PlaintextSink, Protocols, Resumption,
+    ServerConfig, ServerOptions, ServerVerification, Session, Verdict,
 };
 
 pub const TLS12: Protocols = Protocols { tls12: true, tls13: false };
@@ -113,8 +113,22 @@ pub struct Configs {
 }
 
 impl Configs {
+    /// Their sessions are never resumed, so that each is like the first.
     pub fn new(client: ClientOptions, server: ServerOptions) -> Self {
-        Self { client: ClientConfig::new(client).unwrap(), server: ServerConfig::new(server).unwrap() }
+        let never = Resumption::off();
+        Self::resuming(client, server, &never, &never)
+    }
+
+    pub fn resuming(
+        client: ClientOptions,
+        server: ServerOptions,
+        client_resumption: &Resumption,
+        server_resumption: &Resumption,
+    ) -> Self {
+        Self {
+            client: ClientConfig::new(client).unwrap().with_resumption(client_resumption),
+            server: ServerConfig::new(server).unwrap().with_resumption(server_resumption),
+        }
     }
 
     pub fn plain(protocols: Protocols) -> Self {
@@ -122,11 +136,7 @@ impl Configs {
     }
 
     pub fn pair(&self) -> Pair {
-        Pair {
-            client: Side::new(Session::client(&self.client, &localhost()).unwrap()),
-            server: Side::new(Session::server(&self.server).unwrap()),
-            wire: Wire::default(),
-        }
+        Pair::new(&self.client, &self.server, &localhost())
     }
 }
 
@@ -317,6 +327,14 @@ pub struct Pair {
 }
 
 impl Pair {
+    pub fn new(client: &ClientConfig, server: &ServerConfig, name: &PeerName) -> Self {
+        Self {
+            client: Side::new(Session::client(client, name).unwrap()),
+            server: Side::new(Session::server(server).unwrap()),
+            wire: Wire::default(),
+        }
+    }
+
     /// One turn of everything. True if anything happened.
     pub fn turn(&mut self) -> bool {
         let mut moved = self.client.turn();
