@@ -34,7 +34,7 @@ pub(crate) fn build(workspace: &Workspace, build: bool) -> Result<PathBuf> {
     let documents = root.join("usr/share/doc").join(NAME);
     let places = Places {
         package: tcl.join(Workspace::package_name()),
-        man: root.join("usr/share/man/mann"),
+        man: root.join("usr/share/man/man3"),
         doc: documents.clone(),
     };
     files.put(workspace, &places)?;
@@ -73,14 +73,33 @@ fn arrange(workspace: &Workspace, places: &Places, epoch: u64) -> Result<()> {
     let mit = fs::read_to_string(&mit).map_err(Error::path("read", &mit))?;
     write(&places.doc.join("copyright"), &copyright(&mit))?;
 
+    let mut compressed = Vec::new();
+    for page in files_in(&places.man)? {
+        compressed.push(debian_page(&page)?);
+    }
     let changes = places.doc.join("CHANGELOG.md");
     let upstream = places.doc.join("changelog");
     fs::rename(&changes, &upstream).map_err(Error::path("rename", &changes))?;
     let debian = places.doc.join("changelog.Debian");
     write(&debian, &changelog(&said("date", &["--utc", "--rfc-email", &format!("--date=@{epoch}")])?))?;
-    let mut compressed = vec![upstream, debian, places.doc.join("THIRD-PARTY.txt")];
-    compressed.extend(files_in(&places.man)?);
+    compressed.extend([upstream, debian, places.doc.join("THIRD-PARTY.txt")]);
     compressed.iter().try_for_each(|file| release::compress(file))
+}
+
+/// Gives a manual page the section that Debian has in place of `n`; returns its new path.
+fn debian_page(page: &Path) -> Result<PathBuf> {
+    let text = fs::read_to_string(page).map_err(Error::path("read", page))?;
+    let renamed = page.with_extension("3tcl");
+    write(&renamed, &in_debian_section(&text))?;
+    fs::remove_file(page).map_err(Error::path("remove", page))?;
+    Ok(renamed)
+}
+
+fn in_debian_section(page: &str) -> String {
+    let lines = page.split_inclusive('\n');
+    lines
+        .map(|line| if line.starts_with(".TH ") { line.replacen(" n ", " 3tcl ", 1) } else { line.to_owned() })
+        .collect()
 }
 
 fn control_file(architecture: &str, depends: &[String], size: u64) -> String {
@@ -215,6 +234,14 @@ mod tests {
     fn what_the_library_needs_is_computed() {
         assert_eq!(depends_of(READELF).unwrap(), ["libc6 (>= 2.34)", "libgcc-s1 (>= 4.2)"]);
         assert!(depends_of(" 0x1 (NEEDED) Shared library: [libssl.so.3]\n").is_err());
+    }
+
+    #[test]
+    fn pages_are_in_the_section_that_debian_has_for_tcl() {
+        assert_eq!(
+            in_debian_section(".\\\" a n b\n.TH \"x\" n 4 m\na n b\n"),
+            ".\\\" a n b\n.TH \"x\" 3tcl 4 m\na n b\n"
+        );
     }
 
     #[test]
