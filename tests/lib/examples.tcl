@@ -61,14 +61,14 @@ proc examples::manual {file} {
     set source [text $file]
     set examples {}
     set at 0
-    while {[regexp -indices -start $at {\[example \{} $source found]} {
+    while {[regexp -indices -line -start $at {^\[example \{$} $source found]} {
         lassign $found first at
-        # It ends where the doctools command does.
+        # It ends where the doctools command does, with its braces on lines of their own.
         set end $at
         while 1 {
-            set end [string first "\}\]" $source $end+1]
+            set end [string first "\n\}\]\n" $source $end+1]
             if {$end < 0} {error "$file: an example without end"}
-            set command [string range $source $first+1 $end]
+            set command [string range $source $first+1 $end+1]
             if {[info complete $command]} break
         }
         set before [string trimright [string range $source 0 $first-1]]
@@ -76,7 +76,8 @@ proc examples::manual {file} {
             error "$file: an example without a name in a comment before it: [string range $command 0 80]"
         }
         if {[dict exists $examples $name]} {error "$file: two examples are called $name"}
-        dict set examples $name [lindex $command 1]
+        # to the letter: Tcl would join lines that end in a backslash
+        dict set examples $name [string range $command 9 end-1]
         set at $end
     }
     return $examples
