@@ -107,7 +107,6 @@ fn control_file(architecture: &str, depends: &[String], size: u64) -> String {
         "Package: {NAME}\n\
          Version: {VERSION}-{REVISION}\n\
          Architecture: {architecture}\n\
-         Multi-Arch: same\n\
          Maintainer: {maintainer}\n\
          Installed-Size: {size}\n\
          Depends: {depends}, libtcl8.6 | libtcl9.0\n\

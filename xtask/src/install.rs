@@ -117,8 +117,10 @@ fn uninstall_documents(place: &Place) -> Result<bool> {
         println!("Removed {}", places.doc.display());
         found = true;
     }
-    // Only if nothing else is in it.
-    let _ = fs::remove_dir(&places.man);
+    // Only if nothing else is in them.
+    for folder in [Some(places.man.as_path()), places.doc.parent()].into_iter().flatten() {
+        let _ = fs::remove_dir(folder);
+    }
     Ok(found)
 }
 
