@@ -1,20 +1,20 @@
 # The examples of README.md and of the manual pages: finding them, and running them as they stand there, each in a
 # tclsh of its own.
 #
-#   examples::markdown FILE LANGUAGE   the code blocks of a Markdown file, by the heading they stand under
-#   examples::manual FILE              the examples of a manual page, by the name in the comment before each
-#   examples::serve SCRIPT ?VARS?      start a server; returns its port
-#   examples::run SCRIPT ?VARS? ?ENV?  run a client; returns what it prints
+#   blocks::markdown FILE LANGUAGE   the code blocks of a Markdown file, by the heading they stand under
+#   blocks::manual FILE              the examples of a manual page, by the name in the comment before each
+#   blocks::serve SCRIPT ?VARS?      start a server; returns its port
+#   blocks::run SCRIPT ?VARS? ?ENV?  run a client; returns what it prints
 #
 # FILE is relative to the source tree, VARS a dictionary of the variables that the example expects.
 
-namespace eval examples {
+namespace eval blocks {
     variable root [file dirname $::support::tests]
     # Where the examples find ca.pem, server.pem and the like.
-    variable dir [file join [support::tmp] examples-[pid]]
+    variable dir [file join [support::tmp] blocks-[pid]]
 }
 
-proc examples::prepare {} {
+proc blocks::prepare {} {
     variable dir
     file delete -force $dir
     file mkdir $dir
@@ -23,19 +23,19 @@ proc examples::prepare {} {
     }
 }
 
-proc examples::remove {} {
+proc blocks::remove {} {
     variable dir
     file delete -force $dir
 }
 
-proc examples::text {file} {
+proc blocks::text {file} {
     variable root
     set f [open [file join $root $file]]
     fconfigure $f -encoding utf-8
     try {return [read $f]} finally {close $f}
 }
 
-proc examples::markdown {file language} {
+proc blocks::markdown {file language} {
     set blocks {}
     set heading {}
     set inside 0
@@ -57,7 +57,7 @@ proc examples::markdown {file language} {
     return $blocks
 }
 
-proc examples::manual {file} {
+proc blocks::manual {file} {
     set source [text $file]
     set examples {}
     set at 0
@@ -84,7 +84,7 @@ proc examples::manual {file} {
 }
 
 # SCRIPT as a program that has the variables of VARS.
-proc examples::program {script vars} {
+proc blocks::program {script vars} {
     variable dir
     set program "cd [list $dir]\n"
     foreach {name value} $vars {append program [list set $name $value]\n}
@@ -92,7 +92,7 @@ proc examples::program {script vars} {
 }
 
 # Start SCRIPT in another tclsh; returns the pipe to it, and the port, which it prints.
-proc examples::start {script {vars {}}} {
+proc blocks::start {script {vars {}}} {
     variable dir
     set file [file join $dir server-[incr ::support::counter].tcl]
     set f [open $file w]
@@ -103,19 +103,19 @@ proc examples::start {script {vars {}}} {
 }
 
 # The same with a script that listens by the variable `listener`, or by its first tls_socket.
-proc examples::serve {script {vars {}}} {
+proc blocks::serve {script {vars {}}} {
     if {![regexp {set listener} $script]} {
         set script [regsub -line {^twapi::tls_socket .*$} $script {set listener [&]}]
     }
     return [lindex [listening $script $vars] 1]
 }
 
-proc examples::listening {script {vars {}}} {
+proc blocks::listening {script {vars {}}} {
     set announce {after 0 {puts "port [lindex [chan configure $listener -sockname] 2]"; flush stdout}}
     return [start $announce\n$script [dict merge {port 0} $vars]]
 }
 
-proc examples::run {script port {vars {}} {env {}}} {
+proc blocks::run {script port {vars {}} {env {}}} {
     set known [dict create host localhost port $port url https://localhost:$port/]
     return [child::run [program $script [dict merge $known $vars]] $env]
 }
