@@ -111,6 +111,11 @@ fn listed(text: &str) -> BTreeSet<Crate> {
 fn folders(workspace: &Workspace) -> Result<BTreeMap<(String, String), PathBuf>> {
     let mut command = workspace.cargo_plain();
     command.args(["metadata", "--locked", "--format-version", "1"]);
+    // Crates for other systems need not be there.
+    let compiler = process::output(Command::new("rustc").arg("-vV"), "").unwrap_or_default();
+    if let Some(host) = compiler.lines().find_map(|line| line.strip_prefix("host: ")) {
+        command.args(["--filter-platform", host]);
+    }
     let mut folders = BTreeMap::new();
     for manifest in manifests(&process::output(&mut command, "")?) {
         let text = fs::read_to_string(&manifest).map_err(Error::path("read", &manifest))?;
