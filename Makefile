@@ -4,8 +4,11 @@
 #   make                  an installable package in target/package
 #   make demo             fetch a page and a file over HTTPS, in Tcl 8.6 and in Tcl 9
 #   make test             all tests      [TESTS=PATTERN] [TCL=8.6|9]
+#   make doc              manual pages in target/manual: for man, and as HTML
 #   make install          put the package where tclsh finds it      [PREFIX=/usr/local] [TCLLIBDIR=DIR] [DESTDIR=DIR]
 #   make uninstall        and remove it from there      [the same variables]
+#   make dist             a versioned tar.gz in target/dist
+#   make deb              a Debian package in target/dist
 #   make clean            remove what was built
 
 XTASK = @sh xtask/run.sh
@@ -32,7 +35,16 @@ install:
 uninstall:
 	$(XTASK) uninstall
 
+doc:
+	$(XTASK) doc
+
+dist:
+	$(XTASK) dist
+
+deb:
+	$(XTASK) deb
+
 clean:
 	cargo clean
 
-.PHONY: all package demo test check install uninstall clean
+.PHONY: all package demo test check install uninstall doc dist deb clean

@@ -29,6 +29,10 @@ pub(crate) enum Error {
     Demo { step: String },
     /// The package was put in place, but this tclsh does not find it or cannot load it.
     NotLoadable { tclsh: String, said: String },
+    /// The manual pages are not well-formed; what dtplite says.
+    Pages { said: String },
+    /// A crate comes without a text of its licence.
+    NoLicence { name: String },
 }
 
 /// The result of everything here.
@@ -56,6 +60,13 @@ impl fmt::Display for Error {
             Self::Tests { failed: 1 } => f.write_str("1 test failed"),
             Self::Tests { failed } => write!(f, "{failed} tests failed"),
             Self::Demo { step } => write!(f, "the demo failed: {step}"),
+            Self::Pages { said } => write!(f, "dtplite complains of the manual pages:\n{}", said.trim()),
+            Self::NoLicence { name } => {
+                write!(
+                    f,
+                    "{name} comes without a licence text, and does not offer the Apache licence (xtask/src/licences.rs)"
+                )
+            }
             Self::NotLoadable { tclsh, said } => {
                 write!(f, "{tclsh} cannot load the package that was installed: {said}")
             }

@@ -3,11 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::{env, process};
 
 use crate::error::{Error, Result};
-use crate::package;
+use crate::release::{self, Places};
 use crate::tcl::{self, Line, Tclsh};
-use crate::workspace::{PACKAGE, VERSION, Workspace, copy_into, empty_folder, remove_folder};
+use crate::workspace::{PACKAGE, VERSION, Workspace, copy_into, empty_folder, files_in, remove_folder};
+use crate::{doc, licences, package};
+
+/// Below which directory things go, where nothing else is said.
+const DEFAULT_PREFIX: &str = "/usr/local";
 
 /// What the user said about where to install.
 #[derive(Debug, Default)]
@@ -20,7 +25,7 @@ pub(crate) struct Place {
     pub(crate) destdir: Option<PathBuf>,
 }
 
-/// Installs the package, for each tclsh of this machine.
+/// Installs the package, for each tclsh of this machine, and what is to be read about it.
 pub(crate) fn install(workspace: &Workspace, place: &Place, build: bool) -> Result<()> {
     let folder = if build { package::build(workspace)? } else { workspace.package_folder() };
     let shells = shells()?;
@@ -29,6 +34,7 @@ pub(crate) fn install(workspace: &Workspace, place: &Place, build: bool) -> Resu
         copy_package(&folder, &installed)?;
         println!("Installed {}", installed.display());
     }
+    install_documents(workspace, place)?;
     if place.destdir.is_none() {
         for tclsh in &shells {
             verify(tclsh, place)?;
@@ -48,10 +54,79 @@ pub(crate) fn uninstall(place: &Place) -> Result<()> {
             found = true;
         }
     }
+    found |= uninstall_documents(place)?;
     if !found {
         println!("Nothing to remove: {PACKAGE} {VERSION} is not installed there.");
     }
     Ok(())
+}
+
+/// Where manual pages and licences go; none where only the package's own directory was named.
+fn documents(place: &Place) -> Option<Places> {
+    let prefix = match (&place.prefix, &place.tcllibdir) {
+        (Some(prefix), _) => prefix.clone(),
+        (None, Some(_)) => return None,
+        (None, None) => PathBuf::from(DEFAULT_PREFIX),
+    };
+    let share = staged(place, &prefix).join("share");
+    Some(Places { package: PathBuf::new(), man: share.join("man/mann"), doc: share.join("doc/tcl-rustls") })
+}
+
+fn install_documents(workspace: &Workspace, place: &Place) -> Result<()> {
+    let Some(places) = documents(place) else {
+        println!("Manual pages are not installed: PREFIX=DIR says below which directory they shall be.");
+        return Ok(());
+    };
+    // Not in `target`: root may be the one who installs what another has built.
+    let scratch = env::temp_dir().join(format!("tcl-rustls-manual-{}", process::id()));
+    // cargo tells what is linked in; root may not have it.
+    let notices = licences::collect(workspace);
+    if let Err(error) = &notices {
+        println!("The licences of what is linked into the library are not installed: {error}");
+    }
+    let made = doc::build_in(workspace, &scratch).and_then(|manual| {
+        remove_folder(&places.doc)?;
+        release::put_documents(workspace, &manual, notices.ok().as_ref(), &places)
+    });
+    remove_folder(&scratch)?;
+    match made {
+        Ok(()) => {
+            println!("Installed {} and {}", places.man.join("tcl-rustls*.n").display(), places.doc.display());
+            Ok(())
+        }
+        // The package works without them.
+        Err(error @ Error::Missing { .. }) => {
+            println!("Manual pages are not installed: {error}");
+            Ok(())
+        }
+        Err(error) => Err(with_remedy(error)),
+    }
+}
+
+/// Removes the manual pages and what else is to be read; says whether there was anything.
+fn uninstall_documents(place: &Place) -> Result<bool> {
+    let Some(places) = documents(place) else { return Ok(false) };
+    let pages = if places.man.is_dir() { files_in(&places.man)? } else { Vec::new() };
+    let mut found = false;
+    for page in pages.iter().filter(|page| is_our_page(page)) {
+        fs::remove_file(page).map_err(Error::path("remove", page))?;
+        found = true;
+    }
+    if places.doc.is_dir() {
+        remove_folder(&places.doc)?;
+        println!("Removed {}", places.doc.display());
+        found = true;
+    }
+    // Only if nothing else is in them.
+    for folder in [Some(places.man.as_path()), places.doc.parent()].into_iter().flatten() {
+        let _ = fs::remove_dir(folder);
+    }
+    Ok(found)
+}
+
+fn is_our_page(page: &Path) -> bool {
+    let name = page.file_name().unwrap_or_default().to_string_lossy();
+    name == "tcl-rustls.n" || (name.starts_with("tcl-rustls-") && name.ends_with(".n"))
 }
 
 fn shells() -> Result<Vec<Tclsh>> {
@@ -64,7 +139,7 @@ fn directories(place: &Place, shells: &[Tclsh]) -> Result<Vec<PathBuf>> {
     if let Some(directory) = &place.tcllibdir {
         return Ok(vec![directory.clone()]);
     }
-    let prefix = place.prefix.clone().unwrap_or_else(|| PathBuf::from("/usr/local"));
+    let prefix = place.prefix.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_PREFIX));
     if shells.is_empty() {
         return Ok(vec![prefix.join("lib")]);
     }

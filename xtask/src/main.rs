@@ -2,11 +2,16 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod deb;
 mod demo;
+mod dist;
+mod doc;
 mod error;
 mod install;
+mod licences;
 mod package;
 mod process;
+mod release;
 mod tcl;
 mod tcl9;
 mod test;
@@ -24,12 +29,16 @@ Usage: cargo xtask COMMAND [OPTIONS]      (or: make TARGET [VARIABLE=VALUE])
 
 Commands:
   package      build the library; leave an installable package in target/package
-  install      build, then put the package where tclsh finds it
+  doc          make the manual pages in target/manual, for man and as HTML
+  install      build, then put the package where tclsh finds it, and its manual pages and licences below the prefix
                  --prefix DIR     [PREFIX]     below which to install (default: /usr/local)
                  --tcllibdir DIR  [TCLLIBDIR]  the very directory, instead of asking tclsh
                  --destdir DIR    [DESTDIR]    root of a staged installation
                  --no-build                    install target/package as it is
-  uninstall    remove the package from there; the same options
+  uninstall    remove all of it from there; the same options
+  dist         a versioned archive of the package in target/dist
+  deb          a Debian package in target/dist
+                 --no-build                    of target/package as it is, as with install
   demo         serve and fetch HTTPS with Tcl, and show the connection
                  --tcl 8.6|9      [TCL]        in this Tcl only
   test         build and run all tests, in Tcl 8.6 and Tcl 9
@@ -58,6 +67,15 @@ fn run() -> Result<()> {
         "package" => package::build(&workspace).map(|package| {
             println!("Package: {}", package.display());
             println!("Try it:  TCLLIBPATH={} tclsh", workspace.package_path().display());
+        }),
+        "doc" => doc::build(&workspace).map(|manual| {
+            println!("Manual: {}", manual.html.join("index.html").display());
+            println!("        man -l {}", manual.man.join("tcl-rustls.n").display());
+        }),
+        "dist" => dist::build(&workspace, options.build).map(|archive| println!("Archive: {}", archive.display())),
+        "deb" => deb::build(&workspace, options.build).map(|package| {
+            println!("Package: {}", package.display());
+            println!("Install: apt install {}", package.display());
         }),
         "install" => install::install(&workspace, &options.place, options.build),
         "uninstall" => install::uninstall(&options.place),

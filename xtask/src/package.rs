@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 use crate::process;
-use crate::workspace::{VERSION, Workspace, copy_into, empty_folder};
+use crate::workspace::{PACKAGE, VERSION, Workspace, copy_into, empty_folder};
 
 /// Builds the release library and assembles the package from it; returns the package's folder.
 pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
@@ -26,7 +26,9 @@ pub(crate) fn build_with(workspace: &Workspace, more: &[&str]) -> Result<PathBuf
 
 /// Puts the package's folder together from what is built.
 fn assemble(workspace: &Workspace) -> Result<PathBuf> {
-    let library = format!("{DLL_PREFIX}tcl_rustls{DLL_SUFFIX}");
+    let built = format!("{DLL_PREFIX}tcl_rustls{DLL_SUFFIX}");
+    // As Tcl's own extensions are called. `load` then finds the name of the init function by itself.
+    let library = format!("{DLL_PREFIX}{PACKAGE}{VERSION}{DLL_SUFFIX}");
     let template = workspace.source("tcl/pkgIndex.tcl.in");
     let index = fs::read_to_string(&template).map_err(Error::path("read", &template))?;
 
@@ -34,7 +36,8 @@ fn assemble(workspace: &Workspace) -> Result<PathBuf> {
     empty_folder(&workspace.package_path())?;
     let folder = workspace.package_folder();
     empty_folder(&folder)?;
-    copy_into(&workspace.cargo_target().join("release").join(&library), &folder)?;
+    let built = workspace.cargo_target().join("release").join(built);
+    fs::copy(&built, folder.join(&library)).map_err(Error::path("copy", &built))?;
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
         copy_into(&workspace.source(licence), &folder)?;
     }

@@ -93,3 +93,23 @@ pub(crate) fn copy_into(file: &Path, folder: &Path) -> Result<()> {
     let name = file.file_name().unwrap_or_default();
     fs::copy(file, folder.join(name)).map(|_| ()).map_err(Error::path("copy", file))
 }
+
+/// The files of a folder, by name.
+pub(crate) fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(Error::path("read", folder))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(Error::path("read", folder))?.path();
+        if path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Copies all files of a folder into another, which is made if it is not there.
+pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).map_err(Error::path("make", to))?;
+    files_in(from)?.iter().try_for_each(|file| copy_into(file, to))
+}
