@@ -11,6 +11,7 @@ use tls_certs::{ClientCertPolicy, Identity, TrustAnchors};
 
 use crate::error::Error;
 use crate::resolver::{ClientIdentities, ServerIdentities};
+use crate::strength::CipherStrength;
 
 /// The protocol versions a side is willing to speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +44,8 @@ pub enum ServerVerification {
 pub struct ClientOptions {
     /// The protocol versions to offer.
     pub protocols: Protocols,
+    /// How strong the ciphers on offer are.
+    pub ciphers: CipherStrength,
     /// Certificates to present to a server that asks; the first that fits is sent.
     pub identities: Vec<Identity>,
     /// How the server is verified.
@@ -67,6 +70,8 @@ pub enum ClientCertificate {
 pub struct ServerOptions {
     /// The protocol versions to accept.
     pub protocols: Protocols,
+    /// How strong the ciphers to accept are.
+    pub ciphers: CipherStrength,
     /// At least one. Chosen by the name the client asks for, then by its signature schemes.
     pub identities: Vec<Identity>,
     /// Whether the client is asked for a certificate.
@@ -92,7 +97,7 @@ impl ClientConfig {
     /// is unusable.
     pub fn new(options: ClientOptions) -> Result<Self, Error> {
         check_alpn(&options.alpn)?;
-        let provider = tls_certs::provider();
+        let provider = options.ciphers.provider();
         let (verifier, verdict) = match options.verification {
             ServerVerification::Anchors(anchors) => (tls_certs::server_verifier(anchors, &provider), false),
             ServerVerification::Deferred => (tls_certs::deferred_server_verifier(&provider), true),
@@ -150,7 +155,7 @@ impl ServerConfig {
         if options.identities.is_empty() {
             return Err(Error::Configuration("a server needs a certificate".into()));
         }
-        let provider = tls_certs::provider();
+        let provider = options.ciphers.provider();
         let policy = match options.client_certificate {
             ClientCertificate::NotAsked => None,
             ClientCertificate::Asked => Some(ClientCertPolicy::Requested),
@@ -226,6 +231,7 @@ mod tests {
     fn options() -> ClientOptions {
         ClientOptions {
             protocols: Protocols::default(),
+            ciphers: CipherStrength::default(),
             identities: Vec::new(),
             verification: ServerVerification::Deferred,
             alpn: Vec::new(),
@@ -239,6 +245,7 @@ mod tests {
         assert!(matches!(refused, Err(Error::Configuration(_))));
         let refused = ServerConfig::new(ServerOptions {
             protocols: Protocols::default(),
+            ciphers: CipherStrength::default(),
             identities: Vec::new(),
             client_certificate: ClientCertificate::NotAsked,
             alpn: Vec::new(),

@@ -25,6 +25,7 @@ mod pool;
 mod resolver;
 mod session;
 mod sink;
+mod strength;
 mod witness;
 
 pub use config::{
@@ -36,3 +37,4 @@ pub use info::SessionInfo;
 pub use phase::{Ending, Event, Phase, Progress};
 pub use session::{MAX_WRITE, Session};
 pub use sink::{PlaintextSink, SliceSink};
+pub use strength::CipherStrength;
