@@ -11,6 +11,7 @@ use tls_certs::{ClientCertPolicy, Identity, TrustAnchors};
 
 use crate::error::Error;
 use crate::resolver::{ClientIdentities, ServerIdentities};
+use crate::stapling::Noting;
 use crate::strength::CipherStrength;
 
 /// The protocol versions a side is willing to speak.
@@ -106,7 +107,7 @@ impl ClientConfig {
             .with_protocol_versions(&versions(options.protocols)?)
             .map_err(unusable)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier);
+            .with_custom_certificate_verifier(Arc::new(Noting(verifier)));
         let mut config = if options.identities.is_empty() {
             builder.with_no_client_auth()
         } else {

@@ -25,6 +25,7 @@ mod pool;
 mod resolver;
 mod session;
 mod sink;
+mod stapling;
 mod strength;
 mod witness;
 

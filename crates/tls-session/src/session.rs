@@ -36,6 +36,7 @@ pub struct Session {
     events: VecDeque<Event>,
     server_name: Option<String>,
     identity: Option<Identity>,
+    stapled: Option<Vec<u8>>,
 }
 
 impl Session {
@@ -250,6 +251,12 @@ impl Session {
         self.identity.as_ref()
     }
 
+    /// The OCSP response that the server sent with its certificate, in DER (RFC 6066, section 8);
+    /// empty if it sent none, and on the server's side.
+    pub fn stapled_response(&self) -> &[u8] {
+        self.stapled.as_deref().unwrap_or_default()
+    }
+
     /// Gives the memory of empty buffers back; to be called when nothing is pending. A few large
     /// ones are kept for other sessions of the same thread.
     pub fn release_idle_buffers(&mut self) {
@@ -276,6 +283,7 @@ impl Session {
             events: VecDeque::new(),
             server_name: None,
             identity: None,
+            stapled: None,
         }
     }
 
@@ -381,6 +389,7 @@ impl Session {
             witness::observe(|| engine.step(incoming.window(), intent, outgoing, &mut deliver));
         incoming.discard(discard);
         self.identity = notes.identity.or(self.identity.take());
+        self.stapled = notes.ocsp.or(self.stapled.take());
         self.server_name = notes.server_name.or(self.server_name.take());
         outcome.map_err(Error::from_rustls)
     }

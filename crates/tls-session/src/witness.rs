@@ -15,6 +15,8 @@ pub(crate) struct Notes {
     pub(crate) identity: Option<Identity>,
     /// The host name that the client asked for (RFC 6066, section 3).
     pub(crate) server_name: Option<String>,
+    /// The OCSP response that the server sent with its certificate.
+    pub(crate) ocsp: Option<Vec<u8>>,
 }
 
 thread_local! {

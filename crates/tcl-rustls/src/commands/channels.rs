@@ -123,6 +123,7 @@ fn tls_info(interp: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
             ("closenotify", Obj::from(session.ending() == Some(Ending::CloseNotify))),
             ("peercert", pem(peer)),
             ("localcert", pem(local)),
+            ("ocsp", Obj::bytes(session.stapled_response())),
         ]))
     })?
 }

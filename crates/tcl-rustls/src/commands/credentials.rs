@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use tcl_stubs::{Interp, Obj};
-use tls_certs::{CertStore, Identity, TrustAnchors};
+use tls_certs::{CertStore, Identity, OcspResponse, TrustAnchors};
 use tls_session::{CipherStrength, Protocols};
 
-use super::{Body, elements, parse_options, wrong_args};
+use super::{Body, elements, parse_options, verification, wrong_args};
 use crate::context::Context;
 use crate::credentials::{Credentials, Parameters, configuration_failure};
 use crate::failure::Failure;
@@ -23,12 +23,16 @@ pub(super) const COMMANDS: &[(&str, Body)] = &[
     ("sspi_local_cert", sspi_local_cert),
 ];
 
-const PARAMETERS: [&str; 5] = ["-certificates", "-rootstore", "-protocols", "-cipherstrength", "-sessionlifespan"];
+const PARAMETERS: [&str; 6] =
+    ["-certificates", "-rootstore", "-protocols", "-cipherstrength", "-sessionlifespan", "-ocsp"];
 
 /// Names of the one security package there is.
 const PACKAGES: [&str; 4] = ["unisp", "schannel", "tls", "ssl"];
 
 /// Gives a list of options and values again, checked: what `-credentials` of `sspi_acquire_credentials` takes.
+///
+/// `-ocsp` is an OCSP response in DER, or a list of them, each about one of the certificates: a server sends it along
+/// to clients that ask. It is sent as it is, so it should be replaced before it is out of date.
 fn sspi_schannel_credentials(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     parse(Parameters::default(), words)?;
     Ok(Obj::list(words.iter().cloned()))
@@ -65,7 +69,8 @@ fn sspi_acquire_credentials(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failur
 }
 
 /// Replaces what credentials in use are made of. The options are those of `sspi_schannel_credentials`, so a list that
-/// it made can be given too, as `{*}$list`. What is not named stays: `-certificates` alone renews certificates.
+/// it made can be given too, as `{*}$list`. What is not named stays: `-certificates` alone renews certificates. Only OCSP
+/// responses go with the certificates that they are about.
 ///
 /// It counts from the next connection on, those to a running listener included. Connections that are open, or are
 /// negotiating, keep what they have. Bad arguments change nothing.
@@ -98,9 +103,12 @@ fn sspi_local_cert(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
 
 /// What the options of `sspi_schannel_credentials` make of `parameters`.
 fn parse(mut parameters: Parameters, words: &[Obj]) -> Result<Parameters, Failure> {
-    let [certificates, root_store, protocols, strength, lifespan] = parse_options(words, PARAMETERS)?;
+    let [certificates, root_store, protocols, strength, lifespan, ocsp] = parse_options(words, PARAMETERS)?;
     if let Some(list) = certificates {
         parameters.identities = elements(&list)?.iter().map(identity).collect::<Result<_, _>>()?;
+    }
+    if let Some(responses) = ocsp {
+        parameters.identities = stapled(&parameters.identities, &verification::responses(&responses)?)?;
     }
     if let Some(handle) = root_store.map(|handle| handle.to_text()) {
         parameters.client_roots = match &*handle {
@@ -121,6 +129,17 @@ fn parse(mut parameters: Parameters, words: &[Obj]) -> Result<Parameters, Failur
     // Sessions are not resumed, so none lasts longer than the script wants.
     numbers("-sessionlifespan", lifespan.as_ref())?;
     Ok(parameters)
+}
+
+/// The identities with the responses that are about them, and no others.
+fn stapled(identities: &[Identity], responses: &[OcspResponse]) -> Result<Vec<Identity>, Failure> {
+    let is_about = |response: &OcspResponse, identity: &Identity| response.is_about(identity.certificate());
+    if responses.iter().any(|response| !identities.iter().any(|identity| is_about(response, identity))) {
+        return Err(Failure::BadArguments("An OCSP response is about none of the certificates.".to_owned()));
+    }
+    let with_response =
+        |identity: &Identity| identity.with_ocsp(responses.iter().find(|response| is_about(response, identity)));
+    Ok(identities.iter().map(with_response).collect())
 }
 
 fn numbers(name: &str, value: Option<&Obj>) -> Result<Vec<i64>, Failure> {
