@@ -43,6 +43,7 @@ mod request;
 mod revocation;
 mod rustls_error;
 mod rustls_verifier;
+mod serialized;
 mod signature;
 mod store;
 mod template;

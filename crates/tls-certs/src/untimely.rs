@@ -145,6 +145,17 @@ mod tests {
             let judgement = Judgement { lists: &lists, revocation: check, ..judgement.clone() };
             assert_eq!(word(judgement.verify(&leaf)), verdict, "{lists:?} {check:?}");
         }
+        // A list of another authority of the same name, whose certificate is at hand.
+        let other = Ca::root("two");
+        let companions = [two.certificate.clone(), one.certificate.clone(), other.certificate.clone()];
+        for (check, verdict) in [(RevocationCheck::WhereKnown, "None"), (RevocationCheck::Leaf, "RevocationUnknown")] {
+            for serials in [vec![], vec![leaf.serial()]] {
+                let lists = [other.revoke(&serials, NOW + 60)];
+                let judgement =
+                    Judgement { lists: &lists, revocation: check, companions: &companions, ..judgement.clone() };
+                assert_eq!(word(judgement.verify(&leaf)), verdict, "{check:?}");
+            }
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(super) const COMMANDS: &[(&str, Body)] = &[
     ("cert_store_export_pfx", cert_store_export_pfx),
     ("cert_store_export_pkcs12", cert_store_export_pfx),
     ("cert_store_export_pkcs7", cert_store_export_pkcs7),
+    ("cert_store_serialize", cert_store_serialize),
     ("cert_export_key", cert_export_key),
 ];
 
@@ -68,6 +69,14 @@ fn cert_store_export_pkcs7(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure
         Some("der") => Ok(Obj::bytes(&store.to_pkcs7())),
         Some(other) => Err(bad_encoding(other)),
     }
+}
+
+/// The certificates and revocation lists of a store in the form in which Windows saves stores, without private keys:
+/// what `-serialized` of `cert_temporary_store` reads.
+fn cert_store_serialize(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
+    let [store] = words else { return Err(wrong_args("cert_store_serialize store")) };
+    let store: CertStore = handles::look_up(&store.to_text())?;
+    Ok(Obj::bytes(&store.to_serialized()))
 }
 
 /// The private key of a certificate: PKCS#8 as PEM text, enciphered if there is a `-password`, or in plain DER.
