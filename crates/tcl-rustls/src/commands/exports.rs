@@ -1,6 +1,6 @@
 //! Stores and private keys as files have them.
 
-use tcl_stubs::{Interp, Obj};
+use tcl_stubs::{Interp, Obj, wiping};
 use tls_certs::{CertError, CertStore, Password, PfxStrength};
 
 use super::certificates::{bad_encoding, look_up};
@@ -29,7 +29,7 @@ fn cert_store_export_pem(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> 
         return Ok(Obj::text(&store.to_pem()));
     }
     let password = held::password(password.as_ref())?;
-    let text = store.to_pem_with_keys(password.as_ref().map(Password::as_str))?;
+    let text = wiping(|| store.to_pem_with_keys(password.as_ref().map(Password::as_str)))?;
     Ok(Obj::text(&text))
 }
 
@@ -53,7 +53,8 @@ fn cert_store_export_pfx(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> 
     }
     let with_keys = boolean("-exportprivatekeys", keys.as_ref(), true)?;
     let password = held::password(Some(password))?;
-    let bytes = store.to_pfx(password.as_ref().map_or("", Password::as_str), with_keys, strength)?;
+    // The writer of this format does not wipe the keys that it enciphers.
+    let bytes = wiping(|| store.to_pfx(password.as_ref().map_or("", Password::as_str), with_keys, strength))?;
     Ok(Obj::bytes(&bytes))
 }
 

@@ -1,6 +1,6 @@
 //! Certificate stores.
 
-use tcl_stubs::{Interp, Obj};
+use tcl_stubs::{Interp, Obj, wiping};
 use tls_certs::{CertStore, Certificate, Password, RevocationList, Search};
 
 use super::{Body, held, parse_options, wrong_args};
@@ -33,13 +33,16 @@ fn cert_temporary_store(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     }
     let password = held::password(password.as_ref())?;
     let password = password.as_ref().map(Password::as_str);
-    let store = match (pfx.or(pkcs12), pkcs7, pem, serialized) {
-        (Some(pfx), ..) => CertStore::from_pfx(&pfx.to_bytes()?, password.unwrap_or_default())?,
-        (_, Some(pkcs7), ..) => CertStore::from_pkcs7(&pkcs7.to_bytes()?)?,
-        (_, _, Some(pem), _) => CertStore::from_pem(pem.to_text().as_bytes(), password)?,
-        (.., Some(serialized)) => CertStore::from_serialized(&serialized.to_bytes()?)?,
-        (None, None, None, None) => CertStore::new(),
-    };
+    // Not all readers wipe the keys that they decipher.
+    let store = wiping(|| -> Result<_, Failure> {
+        Ok(match (pfx.or(pkcs12), pkcs7, pem, serialized) {
+            (Some(pfx), ..) => CertStore::from_pfx(&pfx.to_bytes()?, password.unwrap_or_default())?,
+            (_, Some(pkcs7), ..) => CertStore::from_pkcs7(&pkcs7.to_bytes()?)?,
+            (_, _, Some(pem), _) => CertStore::from_pem(pem.to_text().as_bytes(), password)?,
+            (.., Some(serialized)) => CertStore::from_serialized(&serialized.to_bytes()?)?,
+            (None, None, None, None) => CertStore::new(),
+        })
+    })?;
     Ok(Obj::text(&handles::hold(store)))
 }
 
