@@ -118,7 +118,7 @@ pub(crate) fn on_parent_event(chan: Channel<TlsChannel>, events: Events) {
                 state.look_ahead(reads);
             }
         }
-        if state.input_ready() {
+        if wanted.intersects(Events::READABLE) && state.input_ready() {
             ready |= Events::READABLE;
         }
         ready & wanted
@@ -166,7 +166,7 @@ impl ChannelDriver for TlsChannel {
 
     fn output(chan: &Channel<Self>, bytes: &[u8]) -> Result<usize, ChannelError> {
         chan.driver().fault.trigger(Fault::Output);
-        let opened = negotiate::advance(chan, Reads::AsNeeded, Within::Procedure);
+        let opened = negotiate::advance_to_write(chan, Reads::AsNeeded, Within::Procedure);
         let result = opened.and_then(|open| {
             if !open {
                 return Err(Failure::Below(ChannelError::WOULD_BLOCK));
@@ -216,19 +216,14 @@ impl ChannelDriver for TlsChannel {
             return Ok(());
         };
         pump.parent.attach();
-        let result = if stage == Stage::Open {
-            pump.close_output()
+        if stage == Stage::Open {
+            // Tcl has flushed before, and reported what could not be sent: a peer that has gone misses the farewell alone.
+            let _ = pump.close_output();
         } else {
             pump.abort();
-            Ok(())
-        };
-        linger::release(pump, blocking);
-        // What the peer has done to the connection is no error of ours at its end.
-        match result {
-            Err(Failure::Below(ChannelError::System(errno))) if errno.is_connection_lost() => Ok(()),
-            Err(Failure::Session { .. }) => Ok(()),
-            other => other.map_err(|failure| failure.to_channel_error()),
         }
+        linger::release(pump, blocking);
+        Ok(())
     }
 
     fn option(chan: &Channel<Self>, interp: Option<&Interp<'_>>, name: &str) -> Result<String, OptionError> {

@@ -179,7 +179,7 @@ fn session_error(error: &tls_session::Error, negotiating: bool) -> Error {
         E::Rejected => return Failure::VerifierRefused.to_error(),
         E::NotOpen => return Error::new("the TLS handshake is not complete").with_code(["TWAPI", "TLS", "STATE"]),
         E::WriteClosed => {
-            return Error::new("the sending direction of the TLS channel is closed")
+            return Error::new("the sending direction of the TLS session is closed")
                 .with_code(["TWAPI", "TLS", "STATE"]);
         }
         E::Configuration(what) => {

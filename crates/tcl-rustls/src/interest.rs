@@ -23,8 +23,8 @@ pub(crate) struct Situation {
     pub(crate) wanted: Events,
     /// Ciphertext waits to be sent.
     pub(crate) unsent: bool,
-    /// A read would give data, end of file or an error without looking below. While negotiating: something to go on
-    /// with is at hand.
+    /// A read would give data, end of file or an error without looking below; once open, known only where reads are
+    /// wanted. While negotiating: something to go on with is at hand.
     pub(crate) input_ready: bool,
 }
 

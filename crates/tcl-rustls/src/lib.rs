@@ -21,6 +21,7 @@ mod options;
 mod package;
 mod pump;
 mod state;
+mod stepper;
 
 /// Wipes what is freed where a library that does not do so itself handles private keys.
 #[global_allocator]

@@ -27,8 +27,20 @@ pub(crate) enum Within {
 /// # Errors
 /// The channel's first failure, at this and every later call.
 pub(crate) fn advance(chan: &Channel<TlsChannel>, reads: Reads, within: Within) -> Result<bool, Failure> {
+    go_on(chan, Goal::Handshake { data_follows: false }, reads, within)
+}
+
+/// As [`advance`], for one who writes as soon as the channel is open.
+///
+/// # Errors
+/// As [`advance`].
+pub(crate) fn advance_to_write(chan: &Channel<TlsChannel>, reads: Reads, within: Within) -> Result<bool, Failure> {
+    go_on(chan, Goal::Handshake { data_follows: true }, reads, within)
+}
+
+fn go_on(chan: &Channel<TlsChannel>, goal: Goal, reads: Reads, within: Within) -> Result<bool, Failure> {
     loop {
-        match chan.driver().with(|state| state.negotiate(reads))?? {
+        match chan.driver().with(|state| state.negotiate(goal, reads))?? {
             Outcome::Reached => return Ok(true),
             Outcome::Blocked => return Ok(false),
             Outcome::VerdictNeeded => judge(chan, within)?,
@@ -38,7 +50,11 @@ pub(crate) fn advance(chan: &Channel<TlsChannel>, reads: Reads, within: Within) 
 
 /// Something happened below while negotiating.
 pub(crate) fn on_event(chan: Channel<TlsChannel>, reads: Reads) {
-    match advance(&chan, reads, Within::Loop) {
+    // Whoever waits to write is told in `announce`, and likely writes.
+    let data_follows =
+        chan.driver().with(|state| state.accepted.is_none() && state.wanted.intersects(Events::WRITABLE));
+    let goal = Goal::Handshake { data_follows: data_follows == Ok(true) };
+    match go_on(&chan, goal, reads, Within::Loop) {
         Ok(false) => driver::refresh(&chan),
         Ok(true) => opened(chan),
         Err(Failure::Busy | Failure::Verifying) => {}
@@ -96,7 +112,7 @@ fn announce(chan: Channel<TlsChannel>) {
 }
 
 impl State {
-    fn negotiate(&mut self, reads: Reads) -> Result<Outcome, Failure> {
+    fn negotiate(&mut self, goal: Goal, reads: Reads) -> Result<Outcome, Failure> {
         match &self.stage {
             Stage::Open => return Ok(Outcome::Reached),
             Stage::Failed(failure) => return Err(failure.clone()),
@@ -108,7 +124,7 @@ impl State {
         let deadline = self.limit.filter(|_| self.blocking && reads == Reads::AsNeeded);
         let pump = self.pump()?;
         pump.deadline = deadline;
-        let outcome = pump.run(&mut NoRoom, Goal::Handshake, reads);
+        let outcome = pump.run(&mut NoRoom, goal, reads);
         let begun = pump.has_begun();
         match &outcome {
             Ok(Outcome::Reached) => {
@@ -132,7 +148,7 @@ impl State {
     /// Leaves what is known of the certificates where `sspi_remote_cert` finds it.
     fn note_certificates(&mut self) {
         if let Some(pump) = &self.pump {
-            self.context.note(pump.session.peer_certificates(), pump.session.local_identity());
+            self.context.note(&pump.session);
         }
     }
 
@@ -190,10 +206,10 @@ fn ask(chan: &Channel<TlsChannel>, verifier: &Verifier, context: &str) -> Result
 }
 
 impl State {
-    /// What is wanted and there.
+    /// What is wanted and there, now that the channel is open or has failed. Our last flight may wait for what is
+    /// written now.
     fn ready(&mut self) -> Events {
         let situation = self.situation();
-        let writable = !situation.unsent || matches!(self.stage, Stage::Failed(_));
-        situation.wanted & (Events::READABLE.when(situation.input_ready) | Events::WRITABLE.when(writable))
+        situation.wanted & (Events::READABLE.when(situation.input_ready) | Events::WRITABLE)
     }
 }

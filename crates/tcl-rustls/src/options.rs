@@ -197,12 +197,7 @@ impl Raw {
             "-credentials" => self.credentials = text,
             "-verifier" => self.verifier = text,
             "-alpn" => self.alpn = protocols(value)?,
-            "-handshaketimeout" => {
-                let milliseconds = integer(name, value)?;
-                let milliseconds = u64::try_from(milliseconds)
-                    .map_err(|_| bad(format!("Negative value '{value}' specified for option '{name}'.")))?;
-                self.limit_ms = Some(milliseconds);
-            }
+            "-handshaketimeout" => self.limit_ms = Some(milliseconds(name, value)?),
             _ => {}
         }
         Ok(())
@@ -257,7 +252,7 @@ impl Raw {
 }
 
 /// RFC 7301, section 3.1: each name has 1 to 255 bytes.
-fn protocols(value: &str) -> Result<Vec<Vec<u8>>, Failure> {
+pub(crate) fn protocols(value: &str) -> Result<Vec<Vec<u8>>, Failure> {
     let malformed = || bad(format!("Value '{value}' specified for option '-alpn' is not a list of protocol names."));
     let names = Obj::text(value).elements().map_err(|_| malformed())?;
     names
@@ -265,6 +260,15 @@ fn protocols(value: &str) -> Result<Vec<Vec<u8>>, Failure> {
         .map(|name| Some(name.to_text().into_bytes()).filter(|name| (1..=255).contains(&name.len())))
         .collect::<Option<_>>()
         .ok_or_else(malformed)
+}
+
+/// A span of time that an option gives.
+///
+/// # Errors
+/// It is no number, or negative.
+pub(crate) fn milliseconds(name: &str, value: &str) -> Result<u64, Failure> {
+    u64::try_from(integer(name, value)?)
+        .map_err(|_| bad(format!("Negative value '{value}' specified for option '{name}'.")))
 }
 
 fn integer(name: &str, value: &str) -> Result<i64, Failure> {

@@ -49,8 +49,9 @@ pub(crate) struct Deadline {
 /// What a run of the pump is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Goal {
-    /// The handshake is complete.
-    Handshake,
+    /// The handshake is complete. Where data follows at once, our last flight stays here for it: both leave in one
+    /// segment.
+    Handshake { data_follows: bool },
     /// There is plaintext, or the end of it.
     Plaintext,
 }
@@ -107,8 +108,9 @@ impl Pump {
         let mut reads = reads;
         loop {
             let processed = self.session.process(sink);
+            let held = goal == Goal::Handshake { data_follows: true } && self.session.is_open();
             // An alert leaves even where processing failed, and does not mask the error.
-            let sent = self.send();
+            let sent = if held { Ok(Sent::Blocked) } else { self.send() };
             let progress = processed.map_err(|error| self.session_failure(error))?;
             while let Some(event) = self.session.poll_event() {
                 if event == Event::VerdictNeeded {
@@ -116,7 +118,7 @@ impl Pump {
                 }
             }
             let reached = match goal {
-                Goal::Handshake => !self.session.is_handshaking(),
+                Goal::Handshake { .. } => !self.session.is_handshaking(),
                 Goal::Plaintext => {
                     progress.plaintext > 0 || self.session.ending().is_some() || self.session.has_plaintext()
                 }

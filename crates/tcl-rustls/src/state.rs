@@ -140,7 +140,9 @@ impl State {
     }
 
     pub(crate) fn situation(&mut self) -> Situation {
-        let input_ready = self.input_ready();
+        // Nobody asks: no record is decrypted ahead of the read that will want it.
+        let unasked = self.stage == Stage::Open && !self.wanted.intersects(Events::READABLE);
+        let input_ready = !unasked && self.input_ready();
         let progress = match self.stage {
             Stage::Initial | Stage::Negotiating => Progress::Negotiating,
             Stage::Judging => Progress::Judging,
@@ -204,20 +206,19 @@ impl State {
             return Err(failure.clone());
         }
         loop {
-            let covered = self.covered;
-            let pump = self.pump()?;
-            match pump.send().map_err(Failure::Below)? {
-                Sent::Blocked => return Err(Failure::Below(ChannelError::WOULD_BLOCK)),
-                Sent::All if covered > 0 => {
-                    self.covered = 0;
-                    return Ok(covered.min(bytes.len()));
-                }
-                Sent::All => {}
-            }
-            if let Some(error) = pump.send_failure() {
+            if let Some(error) = self.pump()?.send_failure() {
                 return Err(Failure::Below(error.clone()));
             }
-            self.covered = pump.session.write(bytes).map_err(|error| Failure::Session { error, negotiating: false })?;
+            // Encrypted before anything is sent: what waits already, such as our last flight, leaves with the data.
+            if self.covered == 0 {
+                let taken = self.pump()?.session.write(bytes);
+                self.covered = taken.map_err(|error| Failure::Session { error, negotiating: false })?;
+            }
+            match self.pump()?.send().map_err(Failure::Below)? {
+                Sent::Blocked => return Err(Failure::Below(ChannelError::WOULD_BLOCK)),
+                Sent::All if self.covered == 0 => {}
+                Sent::All => return Ok(std::mem::take(&mut self.covered).min(bytes.len())),
+            }
         }
     }
 

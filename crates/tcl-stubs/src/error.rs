@@ -78,8 +78,8 @@ impl Errno {
     pub const INVALID: Self = Self(libc::EINVAL);
     /// Nobody reads the other end any more.
     pub const BROKEN_PIPE: Self = Self(libc::EPIPE);
-    /// What a channel reports when its message says the rest.
-    pub const IO: Self = Self(libc::EIO);
+    /// What a channel reports when its message says the rest; `chan copy` of Tcl knows the number alone.
+    pub const PROTOCOL: Self = Self(libc::EPROTO);
     /// No descriptor that the notifier could hold is left.
     pub const TOO_MANY_FILES: Self = Self(libc::EMFILE);
 

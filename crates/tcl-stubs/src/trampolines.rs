@@ -71,7 +71,7 @@ fn report<D: ChannelDriver>(chan: &Channel<D>, error: &ChannelError) -> c_int {
                 // SAFETY: the channel is live; Tcl takes its own reference to the message.
                 unsafe { sys::set_channel_error(raw, message.as_ptr()) }
             }
-            Errno::IO.0
+            Errno::PROTOCOL.0
         }
     }
 }
@@ -168,7 +168,7 @@ unsafe extern "C" fn close2<D: ChannelDriver>(data: *mut c_void, interp: *mut sy
                         // SAFETY: the interpreter is live and takes its own reference.
                         unsafe { sys::set_channel_error_interp(interp.as_ptr(), message.as_ptr()) }
                     }
-                    Errno::IO.0
+                    Errno::PROTOCOL.0
                 }
             }
         }

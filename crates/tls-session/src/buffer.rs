@@ -1,13 +1,7 @@
 //! Ciphertext on its way in and out: zero-filled once, walked with cursors, bounded.
 
-use crate::pool;
+use crate::pool::{self, SIZES};
 
-/// A buffer for a handshake or a connection with little to say, in bytes.
-const SMALL: usize = 4 * 1024;
-/// Holds one record of the largest size (RFC 8446, section 5.2).
-const MEDIUM: usize = 32 * 1024;
-/// The sizes a buffer grows through.
-const SIZES: [usize; 3] = [SMALL, MEDIUM, pool::LARGE];
 /// Length of a record's header (RFC 8446, section 5.1).
 const HEADER: usize = 5;
 
@@ -262,6 +256,8 @@ fn replace(store: &mut Vec<u8>, used: std::ops::Range<usize>, size: usize) {
 mod tests {
     #![allow(clippy::indexing_slicing)]
     use super::*;
+
+    const SMALL: usize = SIZES[0];
 
     fn put(incoming: &mut Incoming, bytes: &[u8]) -> usize {
         let space = incoming.space();

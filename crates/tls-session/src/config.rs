@@ -108,12 +108,9 @@ impl ClientConfig {
             .map_err(unusable)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Noting(verifier)));
-        let mut config = if options.identities.is_empty() {
-            builder.with_no_client_auth()
-        } else {
-            let identities = ClientIdentities::new(options.identities);
-            builder.with_client_cert_resolver(Arc::new(identities))
-        };
+        // Also without any: it notes what the server asks for.
+        let identities = ClientIdentities::new(options.identities);
+        let mut config = builder.with_client_cert_resolver(Arc::new(identities));
         config.alpn_protocols = options.alpn;
         // A resumed session skips the server's proof; it needs a store of its own per policy.
         config.resumption = Resumption::disabled();

@@ -1,41 +1,38 @@
-//! Large buffers of sessions that have nothing to do, kept for the next one of the same thread.
+//! Buffers of sessions that have nothing to do, kept for the next one of the same thread.
 
 use std::cell::RefCell;
 
-/// The size of the large buffers, in bytes: room for a 64 KiB handshake message or for seven full
-/// records (RFC 8446, section 5.2).
+/// The sizes of buffers, in bytes: for a handshake or a connection with little to say; for one record of the largest
+/// size (RFC 8446, section 5.2); for a 64 KiB handshake message or seven full records.
+pub(crate) const SIZES: [usize; 3] = [4 * 1024, 32 * 1024, LARGE];
+/// The largest of them.
 pub(crate) const LARGE: usize = 128 * 1024;
 
-/// How many large buffers a thread keeps at most.
+/// How many buffers of each size a thread keeps at most.
 const KEPT: usize = 8;
 
 thread_local! {
-    static FREE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static FREE: RefCell<[Vec<Vec<u8>>; SIZES.len()]> = const { RefCell::new([const { Vec::new() }; SIZES.len()]) };
 }
 
 /// A zero-filled or formerly used buffer of exactly `size` bytes.
 pub(crate) fn take(size: usize) -> Vec<u8> {
-    if size == LARGE {
-        let kept = FREE.try_with(|free| free.try_borrow_mut().ok()?.pop());
-        if let Ok(Some(buffer)) = kept {
-            return buffer;
-        }
-    }
-    vec![0; size]
+    with_free(size, Vec::pop).flatten().unwrap_or_else(|| vec![0; size])
 }
 
-/// Takes a buffer back: large ones are kept, up to a limit, all others freed.
+/// Takes a buffer back: those of the usual sizes are kept, up to a limit, all others freed.
 pub(crate) fn give(buffer: Vec<u8>) {
-    if buffer.len() == LARGE {
-        // Fails only while the thread ends; the buffer is freed then.
-        let _ = FREE.try_with(|free| {
-            if let Ok(mut free) = free.try_borrow_mut()
-                && free.len() < KEPT
-            {
-                free.push(buffer);
-            }
-        });
-    }
+    with_free(buffer.len(), |free| {
+        if free.len() < KEPT {
+            free.push(buffer);
+        }
+    });
+}
+
+/// The free buffers of `size` bytes. None while the thread ends, and for sizes that are not kept.
+fn with_free<R>(size: usize, body: impl FnOnce(&mut Vec<Vec<u8>>) -> R) -> Option<R> {
+    let class = SIZES.iter().position(|&kept| kept == size)?;
+    FREE.try_with(|free| Some(body(free.try_borrow_mut().ok()?.get_mut(class)?))).ok()?
 }
 
 #[cfg(test)]
@@ -43,11 +40,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_buffers_come_back_and_the_pool_is_bounded() {
-        let held: Vec<_> = (0..KEPT + 3).map(|_| take(LARGE)).collect();
-        held.into_iter().for_each(give);
-        give(vec![0; 4096]);
-        let kept = FREE.with(|free| free.borrow().iter().map(Vec::len).collect::<Vec<_>>());
-        assert_eq!(kept, vec![LARGE; KEPT]);
+    fn buffers_come_back_and_the_pool_is_bounded() {
+        for size in SIZES {
+            let held: Vec<_> = (0..KEPT + 3).map(|_| take(size)).collect();
+            held.into_iter().for_each(give);
+            give(vec![0; size + 1]);
+            let kept = with_free(size, |free| free.iter().map(Vec::len).collect::<Vec<_>>());
+            assert_eq!(kept, Some(vec![size; KEPT]));
+        }
     }
 }

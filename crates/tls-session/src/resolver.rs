@@ -76,7 +76,7 @@ impl ResolvesServerCert for ServerIdentities {
     }
 }
 
-/// A client's identities: the first that the server can verify.
+/// A client's identities, possibly none: the first that the server can verify.
 #[derive(Debug)]
 pub(crate) struct ClientIdentities(Vec<Candidate>);
 
@@ -88,6 +88,7 @@ impl ClientIdentities {
 
 impl ResolvesClientCert for ClientIdentities {
     fn resolve(&self, issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        witness::note(|notes| notes.issuers = Some(issuers.iter().map(|name| name.to_vec()).collect()));
         let fits = |c: &&Candidate| c.signs_with_one_of(schemes);
         let candidates = || self.0.iter();
         // The server's list is a hint: a chain may end in a cross-signed root that it omits.

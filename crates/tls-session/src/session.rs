@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 
 use rustls::pki_types::CertificateDer;
 use tls_certs::{Identity, PeerName};
@@ -37,6 +38,7 @@ pub struct Session {
     server_name: Option<String>,
     identity: Option<Identity>,
     stapled: Option<Vec<u8>>,
+    issuers: Vec<Vec<u8>>,
 }
 
 impl Session {
@@ -51,6 +53,21 @@ impl Session {
         let engine = engine.map_err(Error::from_rustls)?;
         let mut session = Self::new(engine, config.verdict);
         session.server_name = Some(name.to_string());
+        Ok(session)
+    }
+
+    /// A client's session with a server of any name: none is asked for in the ClientHello, and the
+    /// owner, who judges the certificate, knows which it expects.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] if the owner is not to judge, else as [`client`](Self::client).
+    pub fn unnamed_client(config: &ClientConfig) -> Result<Self, Error> {
+        if !config.verdict {
+            return Err(Error::Configuration("a name is needed to verify the server's certificate".into()));
+        }
+        // Addresses are not sent, and nobody compares this one.
+        let mut session = Self::client(config, &PeerName::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))?;
+        session.server_name = None;
         Ok(session)
     }
 
@@ -210,6 +227,11 @@ impl Session {
         matches!(self.phase, Phase::Handshaking | Phase::AwaitingVerdict)
     }
 
+    /// Whether the handshake and the verdict are done and nothing has failed.
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open { .. })
+    }
+
     /// Whether the next [`process`](Self::process) has plaintext at hand.
     pub fn has_plaintext(&self) -> bool {
         !self.leftover.is_empty() && self.phase != Phase::AwaitingVerdict
@@ -257,8 +279,14 @@ impl Session {
         self.stapled.as_deref().unwrap_or_default()
     }
 
-    /// Gives the memory of empty buffers back; to be called when nothing is pending. A few large
-    /// ones are kept for other sessions of the same thread.
+    /// The names of the issuers that the server named when it asked for a client certificate, as DER
+    /// (RFC 8446, section 4.2.4); empty if it named none, or did not ask.
+    pub fn accepted_issuers(&self) -> &[Vec<u8>] {
+        &self.issuers
+    }
+
+    /// Gives the memory of empty buffers back; to be called when nothing is pending. A few
+    /// are kept for other sessions of the same thread.
     pub fn release_idle_buffers(&mut self) {
         self.incoming.release();
         self.outgoing.release();
@@ -284,6 +312,7 @@ impl Session {
             server_name: None,
             identity: None,
             stapled: None,
+            issuers: Vec::new(),
         }
     }
 
@@ -391,6 +420,9 @@ impl Session {
         self.identity = notes.identity.or(self.identity.take());
         self.stapled = notes.ocsp.or(self.stapled.take());
         self.server_name = notes.server_name.or(self.server_name.take());
+        if let Some(issuers) = notes.issuers {
+            self.issuers = issuers;
+        }
         outcome.map_err(Error::from_rustls)
     }
 

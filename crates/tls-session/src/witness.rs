@@ -17,6 +17,8 @@ pub(crate) struct Notes {
     pub(crate) server_name: Option<String>,
     /// The OCSP response that the server sent with its certificate.
     pub(crate) ocsp: Option<Vec<u8>>,
+    /// Whose certificates the server takes from a client, as DER; it asks for one.
+    pub(crate) issuers: Option<Vec<Vec<u8>>>,
 }
 
 thread_local! {

@@ -11,7 +11,7 @@ use common::{
 use rcgen::KeyPair;
 use rustls::SignatureScheme;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
-use tls_certs::{Identity, PeerName, VerifyError};
+use tls_certs::{Identity, Name, PeerName, VerifyError};
 use tls_session::{
     Alert, ClientCertificate, ClientConfig, Error, Event, Phase, Protocols, ServerConfig, ServerVerification, Session,
     Verdict,
@@ -337,4 +337,46 @@ fn rsa_only() -> WebPkiSupportedAlgorithms {
     let is_rsa = |scheme: SignatureScheme| format!("{scheme:?}").starts_with("RSA");
     let mapping: Vec<_> = all.mapping.iter().copied().filter(|(scheme, _)| is_rsa(*scheme)).collect();
     WebPkiSupportedAlgorithms { all: all.all, mapping: mapping.leak() }
+}
+
+#[test]
+fn a_client_knows_whose_certificates_the_server_takes() {
+    for protocols in BOTH_VERSIONS {
+        for has_certificate in [false, true] {
+            let mut client = client_options(protocols);
+            if has_certificate {
+                client.identities = vec![pki().client.clone()];
+            }
+            let mut server = server_options(protocols);
+            server.client_certificate = ClientCertificate::AskedAndVerified(pki().authority.anchors());
+            let pair = Configs::new(client.clone(), server).pair().open();
+            let names: Vec<_> = pair.client.session.accepted_issuers().iter().map(|der| Name::from_der(der)).collect();
+            assert_eq!(names.len(), 1);
+            let name = names[0].as_ref().unwrap();
+            assert_eq!(name.common_name(), Some("Test CA"));
+            assert_eq!(pair.server.session.accepted_issuers().len(), 0);
+
+            let mut server = server_options(protocols);
+            server.client_certificate = ClientCertificate::Asked;
+            let pair = Configs::new(client, server).pair().open();
+            assert_eq!(pair.client.session.accepted_issuers().len(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_client_without_a_name_needs_an_owner_who_judges() {
+    let configs = Configs::plain(TLS13);
+    assert!(matches!(Session::unnamed_client(&configs.client), Err(Error::Configuration(_))));
+    for protocols in BOTH_VERSIONS {
+        let mut client = client_options(protocols);
+        client.verification = ServerVerification::Deferred;
+        let configs = Configs::new(client, server_options(protocols));
+        let mut pair = configs.pair();
+        pair.client.session = Session::unnamed_client(&configs.client).unwrap();
+        let pair = pair.open();
+        assert!(pair.client.events.contains(&Event::VerdictNeeded));
+        assert_eq!(pair.client.session.info().server_name, None);
+        assert_eq!(pair.server.session.info().server_name, None);
+    }
 }

@@ -1,13 +1,17 @@
 //! `tls_state`, `tls_handshake`, `tls_close`, `tls_info`.
 
+use std::sync::Arc;
+
 use tcl_stubs::{Channel, Interp, Obj};
 use tls_certs::Certificate;
-use tls_session::Ending;
+use tls_session::{Ending, Session};
 
 use super::{Body, wrong_args};
+use crate::context::Context;
 use crate::driver::{self, TlsChannel};
 use crate::failure::Failure;
 use crate::fault::Fault;
+use crate::handles;
 use crate::listener::Listener;
 use crate::negotiate::{self, Within};
 use crate::pump::Reads;
@@ -97,35 +101,48 @@ fn close_output(interp: &Interp<'_>, chan: &Channel<TlsChannel>) -> Result<(), F
     }
 }
 
+/// A dictionary about the session of a channel, or of a security context that a script drives.
 fn tls_info(interp: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     let [name] = words else { return Err(wrong_args("tls_info chan")) };
-    let Found::Connection(chan) = find(interp, &name.to_text())? else {
+    let name = name.to_text();
+    let found = match find(interp, &name) {
+        Ok(found) => found,
+        Err(failure) => {
+            let context = handles::look_up::<Arc<Context>>(&name).map_err(|_| failure)?;
+            let stepper = context.stepper()?;
+            return Ok(describe(stepper.state_name(), stepper.session()));
+        }
+    };
+    let Found::Connection(chan) = found else {
         return Err(Failure::NotOpen { operation: "tell about the session", state: "LISTENER" });
     };
     chan.driver().with(|state| {
         let name = state.name();
-        let session = &state.pump()?.session;
-        let info = session.info();
-        let text = |value: Option<&str>| Obj::text(value.unwrap_or_default());
-        let pem = |certificate: Option<Certificate>| {
-            certificate.map_or_else(|| Obj::text(""), |certificate| Obj::text(&certificate.to_pem()))
-        };
-        let peer = session.peer_certificates().first().and_then(|der| Certificate::from_der(der).ok());
-        let local = session.local_identity().map(|identity| identity.certificate().clone());
-        Ok(Obj::dict([
-            ("state", Obj::text(name)),
-            ("protocol", text(info.protocol)),
-            ("cipher", text(info.cipher.as_deref())),
-            ("group", text(info.group.as_deref())),
-            ("alpn", Obj::text(&String::from_utf8_lossy(&info.alpn.unwrap_or_default()))),
-            ("servername", text(info.server_name.as_deref())),
-            ("resumed", Obj::from(info.resumed)),
-            ("closenotify", Obj::from(session.ending() == Some(Ending::CloseNotify))),
-            ("peercert", pem(peer)),
-            ("localcert", pem(local)),
-            ("ocsp", Obj::bytes(session.stapled_response())),
-        ]))
+        Ok(describe(name, &state.pump()?.session))
     })?
+}
+
+fn describe(state: &str, session: &Session) -> Obj {
+    let info = session.info();
+    let text = |value: Option<&str>| Obj::text(value.unwrap_or_default());
+    let pem = |certificate: Option<Certificate>| {
+        certificate.map_or_else(|| Obj::text(""), |certificate| Obj::text(&certificate.to_pem()))
+    };
+    let peer = session.peer_certificates().first().and_then(|der| Certificate::from_der(der).ok());
+    let local = session.local_identity().map(|identity| identity.certificate().clone());
+    Obj::dict([
+        ("state", Obj::text(state)),
+        ("protocol", text(info.protocol)),
+        ("cipher", text(info.cipher.as_deref())),
+        ("group", text(info.group.as_deref())),
+        ("alpn", Obj::text(&String::from_utf8_lossy(&info.alpn.unwrap_or_default()))),
+        ("servername", text(info.server_name.as_deref())),
+        ("resumed", Obj::from(info.resumed)),
+        ("closenotify", Obj::from(session.ending() == Some(Ending::CloseNotify))),
+        ("peercert", pem(peer)),
+        ("localcert", pem(local)),
+        ("ocsp", Obj::bytes(session.stapled_response())),
+    ])
 }
 
 /// For tests: the next call of a procedure of this channel's driver panics.

@@ -27,7 +27,7 @@ const PARAMETERS: [&str; 6] =
     ["-certificates", "-rootstore", "-protocols", "-cipherstrength", "-sessionlifespan", "-ocsp"];
 
 /// Names of the one security package there is.
-const PACKAGES: [&str; 4] = ["unisp", "schannel", "tls", "ssl"];
+pub(super) const PACKAGES: [&str; 4] = ["unisp", "schannel", "tls", "ssl"];
 
 /// Gives a list of options and values again, checked: what `-credentials` of `sspi_acquire_credentials` takes.
 ///

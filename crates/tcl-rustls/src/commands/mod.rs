@@ -2,8 +2,11 @@
 
 mod certificates;
 mod channels;
+mod context_info;
+mod contexts;
 mod credentials;
 mod exports;
+mod fetch;
 mod held;
 mod making;
 mod names;
@@ -11,7 +14,7 @@ mod sockets;
 mod stores;
 mod verification;
 
-use tcl_stubs::{Error, Interp, Obj};
+use tcl_stubs::{Interp, Obj};
 
 use crate::failure::Failure;
 
@@ -23,6 +26,9 @@ const TABLES: &[&[(&str, Body)]] = &[
     sockets::COMMANDS,
     channels::COMMANDS,
     credentials::COMMANDS,
+    contexts::COMMANDS,
+    context_info::COMMANDS,
+    fetch::COMMANDS,
     stores::COMMANDS,
     exports::COMMANDS,
     certificates::COMMANDS,
@@ -38,24 +44,15 @@ pub(crate) fn define(interp: &Interp<'_>) {
             body(interp, words.get(1..).unwrap_or_default()).map_err(|failure| failure.to_error_in(interp))
         });
     }
-    for &(name, what) in LATER {
-        interp.create_command(&format!("::twapi::{name}"), move |_: &Interp<'_>, _: &[Obj]| -> Result<Obj, Error> {
-            Err(Failure::Unsupported(what.to_owned()).to_error())
-        });
-    }
 }
 
 /// Every exported command's name.
 pub(crate) fn names() -> Vec<&'static str> {
     let public = |name: &&str| !name.contains("::");
     let mut names: Vec<_> = TABLES.iter().copied().flatten().map(|&(name, _)| name).filter(public).collect();
-    names.extend(LATER.iter().map(|&(name, _)| name));
     names.extend(["tls_background_error", "cert_store_iterate", "hex"]);
     names
 }
-
-/// Commands of the module that this version does not have: they say so.
-const LATER: &[(&str, &str)] = &[("cert_fetch", "cert_fetch")];
 
 /// `No value supplied`, `Invalid option` and the like, for the options of the certificate commands: each takes a
 /// value. Gives the values in the order of `known`.

@@ -78,7 +78,7 @@ fn starttls(interp: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
 }
 
 /// Completes the handshake of a channel that the script waits for, or closes it.
-fn complete(interp: &Interp<'_>, chan: &Channel<TlsChannel>) -> Result<(), Failure> {
+pub(super) fn complete(interp: &Interp<'_>, chan: &Channel<TlsChannel>) -> Result<(), Failure> {
     let blocking = chan.driver().with(|state| state.blocking)?;
     if !blocking {
         chan.configure(interp, "-blocking", "1")?;
@@ -109,7 +109,7 @@ fn tls_socket_command(interp: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure
     Ok(Obj::text(&previous))
 }
 
-fn socket_command(interp: &Interp<'_>) -> String {
+pub(super) fn socket_command(interp: &Interp<'_>) -> String {
     interp
         .variable(SOCKET_COMMAND_VARIABLE)
         .map(|command| command.to_text())
