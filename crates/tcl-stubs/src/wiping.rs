@@ -55,18 +55,22 @@ fn wipe_stack() {
 #[derive(Debug, Default, Clone, Copy)]
 pub struct WipingAllocator;
 
+// Out of line, or each of the thousands of places that free memory would grow.
 // SAFETY: memory comes from and goes to the system's allocator, with the layouts that the caller vouches for.
 unsafe impl GlobalAlloc for WipingAllocator {
+    #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller keeps the contract of `alloc`, which is the same there.
         unsafe { System.alloc(layout) }
     }
 
+    #[inline(never)]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
+    #[inline(never)]
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         if is_wiping() {
             // SAFETY: the memory is the caller's, of this size, and nobody uses it any more.
@@ -76,6 +80,7 @@ unsafe impl GlobalAlloc for WipingAllocator {
         unsafe { System.dealloc(memory, layout) }
     }
 
+    #[inline(never)]
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if !is_wiping() {
             // SAFETY: the caller keeps the contract of `realloc`.
@@ -100,6 +105,8 @@ fn is_wiping() -> bool {
 
 /// # Safety
 /// `memory` is valid for writes of `size` bytes.
+#[cold]
+#[inline(never)]
 unsafe fn wipe(memory: *mut u8, size: usize) {
     // Volatile: no other write to memory that is about to be freed would have to happen.
     for offset in 0..size {
