@@ -24,6 +24,10 @@ mod state;
 mod stepper;
 mod ticket_files;
 
+/// Wipes what is freed where a library that does not do so itself handles private keys.
+#[global_allocator]
+static ALLOCATOR: tcl_stubs::WipingAllocator = tcl_stubs::WipingAllocator;
+
 tcl_stubs::extension! {
     Twapi_crypto_Init => package::load,
     Twapi_crypto_SafeInit => package::refuse,

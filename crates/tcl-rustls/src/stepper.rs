@@ -332,12 +332,14 @@ mod tests {
     fn pair(protocols: Protocols, verification: ServerVerification) -> Pair {
         let client = ClientConfig::new(ClientOptions {
             protocols,
+            ciphers: tls_session::CipherStrength::default(),
             identities: vec![identity()],
             verification,
             alpn: Vec::new(),
         });
         let server = ServerConfig::new(ServerOptions {
             protocols,
+            ciphers: tls_session::CipherStrength::default(),
             identities: vec![identity()],
             client_certificate: ClientCertificate::Asked,
             alpn: Vec::new(),

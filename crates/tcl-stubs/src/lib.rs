@@ -26,6 +26,7 @@ mod sys;
 mod thread;
 mod timer;
 mod trampolines;
+mod wiping;
 
 pub use channel::{Channel, ChannelDriver, Hold, InputBuffer, OsHandle, WeakChannel};
 pub use command::Command;
@@ -37,3 +38,4 @@ pub use obj::Obj;
 pub use parent::Parent;
 pub use thread::at_thread_exit;
 pub use timer::Timer;
+pub use wiping::{WipingAllocator, wiping};

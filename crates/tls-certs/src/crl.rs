@@ -8,7 +8,7 @@ use webpki::{CertRevocationList, OwnedCertRevocationList};
 use crate::der::{self, SEQUENCE};
 use crate::error::CertError;
 use crate::name::Name;
-use crate::{encode, pem, signature};
+use crate::{datetime, encode, pem, signature};
 
 const WHAT: &str = "certificate revocation list";
 /// The largest public lists have some 30 MB.
@@ -24,8 +24,10 @@ pub struct RevocationList {
 struct Inner {
     der: Vec<u8>,
     issuer: Name,
-    /// When it was issued, as digits that sort.
-    updated: String,
+    /// When it was issued, and when the next one will be at the latest, in
+    /// seconds since 1970-01-01 00:00:00 UTC.
+    updated: i64,
+    next_update: i64,
     indexed: CertRevocationList<'static>,
 }
 
@@ -39,8 +41,9 @@ impl RevocationList {
         let indexed = CertRevocationList::from(indexed);
         // The parser takes the header off.
         let issuer = Name::from_der(&encode::element(SEQUENCE, indexed.issuer()))?;
-        let updated = updated(der).ok_or_else(|| CertError::encoding(WHAT, "it does not say when it was issued"))?;
-        Ok(Self { inner: Arc::new(Inner { der: der.to_vec(), issuer, updated, indexed }) })
+        let (updated, next_update) =
+            times(der).ok_or_else(|| CertError::encoding(WHAT, "it does not say for what time it is"))?;
+        Ok(Self { inner: Arc::new(Inner { der: der.to_vec(), issuer, updated, next_update, indexed }) })
     }
 
     /// Reads the first list of a PEM text.
@@ -68,9 +71,14 @@ impl RevocationList {
         &self.inner.issuer
     }
 
-    /// When it was issued, as digits that sort.
-    pub(crate) fn updated(&self) -> &str {
-        &self.inner.updated
+    /// When it was issued, in seconds since 1970-01-01 00:00:00 UTC.
+    pub(crate) fn updated(&self) -> i64 {
+        self.inner.updated
+    }
+
+    /// When there will be a newer one at the latest, likewise.
+    pub(crate) fn next_update(&self) -> i64 {
+        self.inner.next_update
     }
 
     /// Whether the key with these contents of its `SubjectPublicKeyInfo`
@@ -96,18 +104,12 @@ impl RevocationList {
     }
 }
 
-/// The time `thisUpdate` with four digits of the year (RFC 5280, section
-/// 5.1.2.4).
-fn updated(der: &[u8]) -> Option<String> {
+/// The times `thisUpdate` and `nextUpdate` (RFC 5280, section 5.1.2).
+fn times(der: &[u8]) -> Option<(i64, i64)> {
     let (list, _) = der::split(der)?;
     let (information, _) = der::split(list.value)?;
-    let time = information.children().find(|e| matches!(e.tag, encode::UTC_TIME | encode::GENERALIZED_TIME))?;
-    let digits = std::str::from_utf8(time.value).ok()?;
-    Some(match (time.tag, digits.as_bytes().first()?) {
-        (encode::UTC_TIME, b'0'..=b'4') => format!("20{digits}"),
-        (encode::UTC_TIME, _) => format!("19{digits}"),
-        _ => digits.to_owned(),
-    })
+    let mut times = information.children().filter(|e| matches!(e.tag, encode::UTC_TIME | encode::GENERALIZED_TIME));
+    Some((datetime::seconds(times.next()?)?, datetime::seconds(times.next()?)?))
 }
 
 impl PartialEq for RevocationList {
@@ -139,6 +141,7 @@ mod tests {
         assert_eq!(RevocationList::from_pem(list.to_pem().as_bytes()).unwrap(), list);
         assert!(list.indexed().find_serial(&[2, 3]).unwrap().is_some());
         assert!(list.indexed().find_serial(&[2]).unwrap().is_none());
+        assert_eq!((list.updated(), list.next_update()), (NOW - 3600, NOW + 86_400));
         assert!(RevocationList::from_pem(ca.certificate.to_pem().as_bytes()).is_err());
     }
 

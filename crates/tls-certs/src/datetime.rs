@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::der::Element;
+use crate::encode::{GENERALIZED_TIME, UTC_TIME};
+
 /// A point in time, in seconds since 1970-01-01 00:00:00 UTC, shown as
 /// `2024-01-02 03:04:05 UTC`.
 pub(crate) struct Utc(pub(crate) i64);
@@ -25,6 +28,41 @@ impl fmt::Display for Utc {
     }
 }
 
+/// The seconds since 1970-01-01 00:00:00 UTC of a time in DER, in the forms of
+/// RFC 5280, section 4.1.2.5; `None` if it is none.
+pub(crate) fn seconds(time: Element<'_>) -> Option<i64> {
+    let (years, rest) = match time.tag {
+        UTC_TIME => time.value.split_at_checked(2)?,
+        GENERALIZED_TIME => time.value.split_at_checked(4)?,
+        _ => return None,
+    };
+    let digits = rest.strip_suffix(b"Z").filter(|digits| digits.len() == 10)?;
+    let year = match number(years)? {
+        year if years.len() == 4 => year,
+        year if year < 50 => 2000 + year,
+        year => 1900 + year,
+    };
+    let pairs: Option<Vec<i64>> = digits.chunks(2).map(number).collect();
+    let [month, day, hour, minute, second] = pairs?.try_into().ok()?;
+    let days = (1..=12).contains(&month).then(|| days(year, month, day))?;
+    // A day that the month does not have would be one of the next.
+    let is_time = civil(days) == (year, month, day) && hour < 24 && minute < 60 && second < 60;
+    is_time.then_some(days * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+fn number(digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
+}
+
+/// Days since 1970-01-01, the reverse of [`civil`].
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month > 2 { year } else { year - 1 };
+    let from_march = (month + 9) % 12;
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * from_march + 2) / 5 + day - 1;
+    year.div_euclid(400) * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
 /// Year, month and day of the Gregorian calendar, of days since 1970-01-01.
 ///
 /// Years are counted from 1 March, so that the leap day is the last of one.
@@ -44,7 +82,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::Utc;
+    use super::*;
 
     #[test]
     fn known_dates() {
@@ -60,5 +98,31 @@ mod tests {
         }
         let _ = Utc(i64::MAX).to_string();
         let _ = Utc(i64::MIN).to_string();
+    }
+
+    #[test]
+    fn times_in_der() {
+        let read = |tag, text: &str| seconds(Element { tag, value: text.as_bytes() });
+        for at in (-62_000_000_000..253_402_300_799).step_by(86_400 * 17 + 12_345) {
+            assert_eq!(read(GENERALIZED_TIME, &format!("{}Z", Utc(at).digits())), Some(at));
+        }
+        assert_eq!(read(UTC_TIME, "240102030405Z"), Some(1_704_164_645));
+        assert_eq!(read(UTC_TIME, "700101000000Z"), Some(0));
+        for wrong in [
+            "",
+            "Z",
+            "20240102030405",
+            "20240102030405.5Z",
+            "20240230000000Z",
+            "20241301000000Z",
+            "20240102240000Z",
+            "202401020304+5Z",
+            "2024010203Z",
+            "20240102030405Z ",
+            "20240100000000Z",
+        ] {
+            assert_eq!(read(GENERALIZED_TIME, wrong), None, "{wrong}");
+        }
+        assert_eq!(read(crate::der::INTEGER, "20240102030405Z"), None);
     }
 }

@@ -9,6 +9,7 @@ use webpki::EndEntityCert;
 
 use crate::certificate::Certificate;
 use crate::error::CertError;
+use crate::ocsp::OcspResponse;
 use crate::rustls_verifier;
 
 /// No chain in use is longer, and no verifier follows it further.
@@ -32,6 +33,16 @@ impl Identity {
         let chain: Vec<_> = chain_of(cert, companions).iter().map(|c| c.der().clone()).collect();
         let certified = CertifiedKey::new(chain.clone(), Arc::clone(key.signing_key()));
         Ok(Self { certificate: cert.clone(), chain, certified: Arc::new(certified) })
+    }
+
+    /// The same with an OCSP response about the certificate, which a server
+    /// sends to clients that ask for it (RFC 6066, section 8); `None` sends
+    /// none.
+    #[must_use]
+    pub fn with_ocsp(&self, response: Option<&OcspResponse>) -> Self {
+        let mut certified = CertifiedKey::clone(&self.certified);
+        certified.ocsp = response.map(|response| response.der().to_vec());
+        Self { certified: Arc::new(certified), ..self.clone() }
     }
 
     /// The certificate itself.

@@ -1,5 +1,5 @@
 //! The judgement of a certificate for a program that decides itself what it
-//! overlooks, with revocation lists.
+//! overlooks, with revocation lists and OCSP responses.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,9 +16,11 @@ use crate::crl::RevocationList;
 use crate::error::CertError;
 use crate::general_name::GeneralName;
 use crate::identity::{chain_of, may_have_issued, signature_fits};
+use crate::ocsp::OcspResponse;
 use crate::peer_name::PeerName;
+use crate::revocation::Evidence;
 use crate::untimely;
-use crate::verify::{Check, Purpose, verify_name, verify_time, verify_trusted};
+use crate::verify::{Check, Purpose, seconds, verify_name, verify_time, verify_trusted};
 use crate::verify_error::VerifyError;
 
 /// How a certificate is to be judged.
@@ -45,6 +47,9 @@ pub struct Judgement<'a> {
     /// Revocation lists, of any issuers, in any order. Those not signed by an
     /// issuer that is at hand are left out; of several the newest counts.
     pub lists: &'a [RevocationList],
+    /// OCSP responses, about any certificates. Those that neither the issuer
+    /// signed, nor whom it lets do that, are left out.
+    pub responses: &'a [OcspResponse],
     /// The time of the judgement.
     pub now: UnixTime,
 }
@@ -65,7 +70,7 @@ pub enum Fault {
     Usage,
     /// Revoked: there is no check then, so that it may be unknown as well.
     Revoked,
-    /// No good revocation list tells.
+    /// No good revocation list or OCSP response tells.
     RevocationUnknown,
 }
 
@@ -74,12 +79,13 @@ pub enum Fault {
 pub enum RevocationCheck {
     /// Not at all.
     Never,
-    /// What the lists at hand revoke is revoked, even if they are out of date.
+    /// What the lists and responses at hand revoke is revoked, even if they
+    /// are out of date.
     #[default]
     WhereKnown,
-    /// The certificate itself, by a current list.
+    /// The certificate itself, by a current list or response.
     Leaf,
-    /// The whole chain but its root, by current lists.
+    /// The whole chain but its root, by current lists and responses.
     Chain,
 }
 
@@ -144,11 +150,19 @@ impl Judgement<'_> {
         lists: &[&RevocationList],
         indexed: &[&CertRevocationList<'static>],
     ) -> Result<(), VerifyError> {
+        let evidence = Evidence {
+            check: attempt.revocation,
+            responses: self.responses,
+            lists,
+            now: seconds(self.now),
+            may_be_old: attempt.revocation == RevocationCheck::WhereKnown || self.overlooks(Fault::Time),
+        };
         let revocation = self.revocation_options(attempt, indexed)?;
         let intermediates: Vec<CertificateDer<'_>> = self.companions.iter().map(|c| c.der().clone()).collect();
         let check = |now| {
             let anchors = Cow::Borrowed(&*attempt.anchors);
-            let check = Check { anchors, now, purpose: attempt.purpose, revocation };
+            let evidence = (!self.responses.is_empty()).then_some(evidence);
+            let check = Check { anchors, now, purpose: attempt.purpose, revocation, evidence };
             check.chain(cert.der(), &intermediates)
         };
         if !attempt.any_time {
@@ -163,8 +177,7 @@ impl Judgement<'_> {
             }
         }
         let Some(fault) = fault else { return Ok(()) };
-        let revocation = (attempt.revocation, lists);
-        untimely::verify(cert, self.companions, &attempt.anchors, attempt.purpose, revocation, fault)
+        untimely::verify(cert, self.companions, &attempt.anchors, attempt.purpose, &evidence, fault)
     }
 
     fn revocation_options<'l>(
@@ -174,6 +187,13 @@ impl Judgement<'_> {
     ) -> Result<Option<RevocationOptions<'l>>, VerifyError> {
         let (depth, unknown) = match attempt.revocation {
             RevocationCheck::Never => return Ok(None),
+            // Lists need not tell of each certificate: see the evidence.
+            RevocationCheck::Leaf if !self.responses.is_empty() => {
+                (RevocationCheckDepth::EndEntity, UnknownStatusPolicy::Allow)
+            }
+            RevocationCheck::Chain if !self.responses.is_empty() => {
+                (RevocationCheckDepth::Chain, UnknownStatusPolicy::Allow)
+            }
             RevocationCheck::WhereKnown => (RevocationCheckDepth::Chain, UnknownStatusPolicy::Allow),
             RevocationCheck::Leaf => (RevocationCheckDepth::EndEntity, UnknownStatusPolicy::Deny),
             RevocationCheck::Chain => (RevocationCheckDepth::Chain, UnknownStatusPolicy::Deny),
@@ -193,7 +213,7 @@ impl Judgement<'_> {
             return Vec::new();
         }
         let mut lists: Vec<_> = self.lists.iter().filter(|list| self.has_signer(list)).collect();
-        lists.sort_by(|a, b| b.updated().cmp(a.updated()));
+        lists.sort_by_key(|list| std::cmp::Reverse(list.updated()));
         lists
     }
 
@@ -333,6 +353,7 @@ mod tests {
             overlooked: &[],
             revocation: RevocationCheck::default(),
             lists: &[],
+            responses: &[],
             now: now(),
         }
     }

@@ -10,7 +10,8 @@
 //! [`verify_server`] and [`verify_client`] judge what the other side
 //! presented, and [`server_verifier`] and its companions put that judgement,
 //! or its postponement, into a rustls configuration. A [`Judgement`] is for
-//! programs that judge themselves: faults to overlook, revocation lists.
+//! programs that judge themselves: faults to overlook, revocation lists, OCSP
+//! responses.
 #![forbid(unsafe_code)]
 
 mod anchors;
@@ -30,14 +31,19 @@ mod key_make;
 mod kx_p521;
 mod name;
 mod name_parse;
+mod ocsp;
+#[cfg(test)]
+mod ocsp_testing;
 mod peer_name;
 mod pem;
 mod pfx;
 mod pfx_write;
 mod pkcs7;
 mod request;
+mod revocation;
 mod rustls_error;
 mod rustls_verifier;
+mod serialized;
 mod signature;
 mod store;
 mod template;
@@ -58,6 +64,7 @@ pub use judgement::{Fault, Judgement, RevocationCheck};
 pub use key::PrivateKey;
 pub use key_make::KeyType;
 pub use name::{Attribute, Name};
+pub use ocsp::OcspResponse;
 pub use peer_name::{PeerName, PeerNameError};
 pub use pfx_write::PfxStrength;
 pub use request::CertificateRequest;
@@ -67,5 +74,5 @@ pub use rustls_error::verify_failure;
 pub use rustls_verifier::{ClientCertPolicy, client_verifier, deferred_server_verifier, provider, server_verifier};
 pub use store::{CertStore, Search};
 pub use template::Template;
-pub use verify::{Purpose, verify_client, verify_server};
+pub use verify::{Purpose, verify_client, verify_server, verify_stapled_server};
 pub use verify_error::VerifyError;

@@ -24,8 +24,7 @@ const ROUNDS: u32 = 100_000;
 /// Old programs refuse more.
 const LEGACY_ROUNDS: u32 = 2048;
 
-/// Each certificate with its key, then those without. Of these the order is
-/// not kept where no certificate has a key.
+/// Each certificate with its key, then those without, each kind in order.
 pub(crate) fn write(
     certificates: &[Certificate],
     password: &str,
@@ -38,20 +37,23 @@ pub(crate) fn write(
     if password.chars().any(|c| u32::from(c) > 0xffff) {
         return Err(CertError::UnsupportedEncryption("a password with characters beyond U+FFFF".to_owned()));
     }
+    // Entries are written in the order of their names.
     let (keyed, others): (Vec<_>, Vec<_>) = certificates.iter().partition(|c| with_keys && c.private_key().is_some());
     let mut store = KeyStore::new();
     let mut others = Some(others.into_iter().map(converted).collect::<Result<Vec<_>, _>>()?);
-    for certificate in &keyed {
+    let several = keyed.len() > 1;
+    for (number, certificate) in keyed.iter().enumerate() {
         let Some(key) = certificate.private_key() else { continue };
         let key = PfxKey::from_der(&key.to_pkcs8()?).map_err(failed)?;
         // Whoever reads the file puts chains together by names, so the first key takes the others along.
         let chain = [vec![converted(certificate)?], others.take().unwrap_or_default()].concat();
         let id: &[u8] = &certificate.sha1_thumbprint();
         let chain = PrivateKeyChain::new(id, key, chain);
-        store.add_entry(&alias(certificate), KeyStoreEntry::PrivateKeyChain(chain));
+        let alias = if several { format!("{number:06} {}", alias(certificate)) } else { alias(certificate) };
+        store.add_entry(&alias, KeyStoreEntry::PrivateKeyChain(chain));
     }
     for (number, certificate) in others.into_iter().flatten().enumerate() {
-        store.add_entry(&format!("certificate {number}"), KeyStoreEntry::Certificate(certificate));
+        store.add_entry(&format!("certificate {number:06}"), KeyStoreEntry::Certificate(certificate));
     }
     let (encryption, mac, rounds) = match strength {
         PfxStrength::Modern => (EncryptionAlgorithm::PbeWithHmacSha256AndAes256, MacAlgorithm::HmacSha256, ROUNDS),
@@ -118,6 +120,26 @@ mod tests {
                 assert_eq!(all.find(&Search::PrivateKey, None), Some(leaf));
             }
         }
+    }
+
+    #[test]
+    fn the_order_is_kept() {
+        let root = Ca::root("root");
+        let store = CertStore::new();
+        for number in 0..25 {
+            store.add(root.intermediate(&format!("between {number}")).certificate.clone());
+        }
+        let plain = store.contents();
+        let keyed: Vec<_> = (0..12).map(|n| self_signed(&leaf_params(&[&format!("{}.example", 99 - n)]))).collect();
+        for certificate in keyed.iter().rev() {
+            store.add(certificate.clone());
+        }
+        let back = CertStore::from_pfx(&store.to_pfx("x", false, PfxStrength::Modern).unwrap(), "x").unwrap();
+        assert_eq!(back.contents(), store.contents());
+        let back = CertStore::from_pfx(&store.to_pfx("x", true, PfxStrength::Modern).unwrap(), "x").unwrap().contents();
+        let with_keys = back.iter().take_while(|c| c.private_key().is_some()).cloned();
+        assert_eq!(with_keys.collect::<Vec<_>>(), keyed.into_iter().rev().collect::<Vec<_>>());
+        assert_eq!(back[12..], plain);
     }
 
     #[test]

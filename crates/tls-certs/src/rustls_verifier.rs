@@ -14,7 +14,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use crate::anchors::TrustAnchors;
 use crate::peer_name::PeerName;
 use crate::rustls_error::{report, report_possession};
-use crate::verify::{verify_client, verify_server};
+use crate::verify::{verify_client, verify_server, verify_stapled_server};
 
 /// How a server treats the certificates of its clients. None is required.
 #[derive(Debug, Clone)]
@@ -26,7 +26,8 @@ pub enum ClientCertPolicy {
 }
 
 /// The verifier of a client that judges the server's certificate during the
-/// handshake, as [`verify_server`] does.
+/// handshake, as [`verify_server`] does, or [`verify_stapled_server`] if it
+/// sends an OCSP response.
 pub fn server_verifier(anchors: Arc<TrustAnchors>, provider: &Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
     Arc::new(ServerJudge { anchors: Some(anchors), possession: Possession::new(provider) })
 }
@@ -119,13 +120,16 @@ impl ServerCertVerifier for ServerJudge {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
+        ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if let Some(anchors) = &self.anchors {
             let name = PeerName::from_rustls(server_name)
                 .ok_or_else(|| Error::General("unknown kind of server name".to_owned()))?;
-            report(verify_server(end_entity, intermediates, anchors, Some(&name), now))?;
+            report(match ocsp_response {
+                [] => verify_server(end_entity, intermediates, anchors, Some(&name), now),
+                response => verify_stapled_server(end_entity, intermediates, anchors, Some(&name), now, response),
+            })?;
         }
         Ok(ServerCertVerified::assertion())
     }

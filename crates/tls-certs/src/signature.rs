@@ -1,5 +1,6 @@
 //! Signatures that are checked outside of a chain.
 
+use crate::certificate::Certificate;
 use crate::{der, encode, rustls_verifier};
 
 /// Whether the key `public_key_info` (DER `SubjectPublicKeyInfo`) made the
@@ -24,4 +25,14 @@ pub(crate) fn fits_key(public_key_info: &[u8], algorithm: &[u8], message: &[u8],
             && der::first_element(&candidate.signature_alg_id()) == Some(algorithm)
     });
     fitting.any(|candidate| candidate.verify_signature(key, message, signature).is_ok())
+}
+
+/// Whether the key with these contents of its `SubjectPublicKeyInfo` signed a
+/// certificate.
+pub(crate) fn is_certified_by(cert: &Certificate, public_key_info: &[u8]) -> bool {
+    let fits = cert.parsed(|parsed| {
+        let algorithm = encode::oid(&parsed.signature_algorithm.algorithm.to_id_string()).unwrap_or_default();
+        fits_key(public_key_info, &algorithm, parsed.tbs_certificate.as_ref(), &parsed.signature_value.data)
+    });
+    fits.unwrap_or(false)
 }

@@ -10,7 +10,7 @@ use crate::crl::RevocationList;
 use crate::error::CertError;
 use crate::key::PrivateKey;
 use crate::pfx_write::{self, PfxStrength};
-use crate::{anchors, pem, pfx, pkcs7};
+use crate::{anchors, pem, pfx, pkcs7, serialized};
 
 /// A collection of certificates in memory, some with their private keys, and
 /// of revocation lists.
@@ -91,9 +91,12 @@ impl CertStore {
     /// RFC 7292): encrypted by AES with PBES2, or by RC2 or triple DES as old
     /// programs do, or not at all.
     ///
-    /// A file whose key derivation would take absurdly long is refused.
+    /// Certificates with their keys come first, then the others, each in the
+    /// order of the file. A file whose key derivation would take absurdly long
+    /// is refused.
     pub fn from_pfx(bytes: &[u8], password: &str) -> Result<Self, CertError> {
-        let (certificates, keys) = pfx::read(bytes, password)?;
+        let (mut certificates, keys) = pfx::read(bytes, password)?;
+        certificates.sort_by_key(|certificate| !keys.iter().any(|key| certificate.matches(key)));
         Self::assemble(certificates, &keys, Vec::new())
     }
 
@@ -109,6 +112,17 @@ impl CertStore {
         } else {
             pkcs7::read(bytes)?
         };
+        Self::assemble(certificates, &[], lists)
+    }
+
+    /// Reads all certificates and revocation lists of a serialized store, as
+    /// Windows saves one. Private keys are never in it. An empty one is read
+    /// too.
+    pub fn from_serialized(bytes: &[u8]) -> Result<Self, CertError> {
+        let (certificates, lists) = serialized::read(bytes)?;
+        if certificates.is_empty() && lists.is_empty() {
+            return Ok(Self::new());
+        }
         Self::assemble(certificates, &[], lists)
     }
 
@@ -156,6 +170,13 @@ impl CertStore {
     /// The same as PEM text.
     pub fn to_pkcs7_pem(&self) -> String {
         pem::encode("PKCS7", &self.to_pkcs7())
+    }
+
+    /// The certificates and revocation lists as a serialized store, as Windows
+    /// reads it. Private keys are not in it.
+    pub fn to_serialized(&self) -> Vec<u8> {
+        let contents = self.lock();
+        serialized::write(&contents.certificates, &contents.lists)
     }
 
     /// Everything but the revocation lists as a PFX file (PKCS#12, RFC 7292).

@@ -6,14 +6,14 @@ use rustls::pki_types::UnixTime;
 
 use crate::anchors::TrustAnchors;
 use crate::certificate::Certificate;
-use crate::crl::RevocationList;
 use crate::error::CertError;
 use crate::extension::NAME_CONSTRAINTS;
 use crate::identity::{chain_of, signature_fits};
-use crate::judgement::{RevocationCheck, unix_time};
+use crate::judgement::unix_time;
+use crate::revocation::{self, Evidence};
 use crate::verify::{Check, Purpose, unknown_issuer, verify_trusted};
 use crate::verify_error::VerifyError;
-use crate::{der, encode, signature};
+use crate::{der, signature};
 
 /// Judges link by link what [`Check::chain`] judges as a whole, but for the
 /// times. Where that cannot be done, `fault`, the time, stays the verdict.
@@ -22,7 +22,7 @@ pub(crate) fn verify(
     companions: &[Certificate],
     anchors: &TrustAnchors,
     purpose: Purpose,
-    revocation: (RevocationCheck, &[&RevocationList]),
+    evidence: &Evidence<'_>,
     fault: VerifyError,
 ) -> Result<(), VerifyError> {
     const KEY_CERT_SIGN: u16 = 1 << 5;
@@ -51,47 +51,19 @@ pub(crate) fn verify(
     let last = chain.last().unwrap_or(cert);
     let is_anchor = anchors.contains(last.der());
     let anchor = anchors.as_slice().iter().find(|anchor| {
-        anchor.subject.as_ref() == contents(last.issuer().der()) && is_signed_by(last, &anchor.subject_public_key_info)
+        anchor.subject.as_ref() == contents(last.issuer().der())
+            && signature::is_certified_by(last, &anchor.subject_public_key_info)
     });
-    match anchor {
-        None if is_anchor => {}
+    let anchor_key = match anchor {
+        None if is_anchor => None,
         None => {
             let intermediates: Vec<_> = companions.iter().map(|c| c.der().clone()).collect();
             return Err(unknown_issuer(cert.der(), &intermediates));
         }
         Some(anchor) if anchor.name_constraints.is_some() => return Err(fault),
-        Some(_) => {}
-    }
-    let (check, lists) = revocation;
-    let checked = match check {
-        RevocationCheck::Never => 0,
-        RevocationCheck::Leaf => 1,
-        RevocationCheck::WhereKnown | RevocationCheck::Chain => chain.len(),
+        Some(anchor) => Some(anchor.subject_public_key_info.as_ref()),
     };
-    chain.iter().take(checked).try_for_each(|cert| verify_revocation(cert, lists, check))
-}
-
-/// The lists are signed by issuers of that name.
-fn verify_revocation(cert: &Certificate, lists: &[&RevocationList], check: RevocationCheck) -> Result<(), VerifyError> {
-    let mut known = check == RevocationCheck::WhereKnown;
-    for list in lists.iter().filter(|list| list.issuer() == cert.issuer()) {
-        match list.indexed().find_serial(cert.serial()) {
-            Ok(Some(_)) => return Err(VerifyError::Revoked),
-            // One that is about some certificates only does not tell about the others.
-            Ok(None) => known |= list.indexed().issuing_distribution_point().is_none(),
-            Err(_) => {}
-        }
-    }
-    if known { Ok(()) } else { Err(VerifyError::RevocationUnknown) }
-}
-
-fn is_signed_by(cert: &Certificate, public_key_info: &[u8]) -> bool {
-    let fits = cert.parsed(|parsed| {
-        let algorithm = encode::oid(&parsed.signature_algorithm.algorithm.to_id_string()).unwrap_or_default();
-        let message = parsed.tbs_certificate.as_ref();
-        signature::fits_key(public_key_info, &algorithm, message, &parsed.signature_value.data)
-    });
-    fits.unwrap_or(false)
+    evidence.judge(&revocation::links(&chain, anchor_key))
 }
 
 fn contents(der: &[u8]) -> &[u8] {
@@ -116,7 +88,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{Ca, NOW, ca_params, leaf_params, now};
-    use crate::{Fault, Judgement, PeerName};
+    use crate::{Fault, Judgement, PeerName, RevocationCheck};
 
     const YEAR: i64 = 365 * 86_400;
 
@@ -149,6 +121,7 @@ mod tests {
             overlooked: &[Fault::Time],
             revocation: RevocationCheck::default(),
             lists: &[],
+            responses: &[],
             now: now(),
         };
         assert_eq!(word(Judgement { overlooked: &[], ..judgement.clone() }.verify(&leaf)), "Expired");
@@ -172,6 +145,17 @@ mod tests {
             let judgement = Judgement { lists: &lists, revocation: check, ..judgement.clone() };
             assert_eq!(word(judgement.verify(&leaf)), verdict, "{lists:?} {check:?}");
         }
+        // A list of another authority of the same name, whose certificate is at hand.
+        let other = Ca::root("two");
+        let companions = [two.certificate.clone(), one.certificate.clone(), other.certificate.clone()];
+        for (check, verdict) in [(RevocationCheck::WhereKnown, "None"), (RevocationCheck::Leaf, "RevocationUnknown")] {
+            for serials in [vec![], vec![leaf.serial()]] {
+                let lists = [other.revoke(&serials, NOW + 60)];
+                let judgement =
+                    Judgement { lists: &lists, revocation: check, companions: &companions, ..judgement.clone() };
+                assert_eq!(word(judgement.verify(&leaf)), verdict, "{check:?}");
+            }
+        }
     }
 
     #[test]
@@ -188,6 +172,7 @@ mod tests {
                 overlooked: &[Fault::Time],
                 revocation: RevocationCheck::default(),
                 lists: &[],
+                responses: &[],
                 now: now(),
             };
             word(judgement.verify(leaf))

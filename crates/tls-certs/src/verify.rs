@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 
 use rustls::pki_types::{CertificateDer, UnixTime};
-use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RevocationOptions};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RevocationOptions, VerifiedPath};
 
 use crate::anchors::TrustAnchors;
 use crate::certificate::Certificate;
 use crate::general_name::GeneralName;
+use crate::judgement::RevocationCheck;
+use crate::ocsp::OcspResponse;
 use crate::peer_name::PeerName;
+use crate::revocation::Evidence;
 use crate::rustls_verifier;
 use crate::verify_error::VerifyError;
 
@@ -30,6 +33,33 @@ pub fn verify_server(
     now: UnixTime,
 ) -> Result<(), VerifyError> {
     Check::new(anchors, now, Purpose::Server).chain(cert, intermediates)?;
+    name.map_or(Ok(()), |name| verify_name(cert, name))
+}
+
+/// The same with the OCSP response that the server sent along, in DER
+/// (RFC 6066, section 8): what it says to be revoked is refused. It need not
+/// tell anything, nor even be readable.
+pub fn verify_stapled_server(
+    cert: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    anchors: &TrustAnchors,
+    name: Option<&PeerName>,
+    now: UnixTime,
+    response: &[u8],
+) -> Result<(), VerifyError> {
+    let Ok(response) = OcspResponse::from_der(response) else {
+        return verify_server(cert, intermediates, anchors, name, now);
+    };
+    let responses = [response];
+    let evidence = Evidence {
+        check: RevocationCheck::WhereKnown,
+        responses: &responses,
+        lists: &[],
+        now: seconds(now),
+        may_be_old: false,
+    };
+    let check = Check { evidence: Some(evidence), ..Check::new(anchors, now, Purpose::Server) };
+    check.chain(cert, intermediates)?;
     name.map_or(Ok(()), |name| verify_name(cert, name))
 }
 
@@ -62,11 +92,13 @@ pub(crate) struct Check<'a> {
     pub(crate) now: UnixTime,
     pub(crate) purpose: Purpose,
     pub(crate) revocation: Option<RevocationOptions<'a>>,
+    /// What else tells of revoked certificates.
+    pub(crate) evidence: Option<Evidence<'a>>,
 }
 
 impl<'a> Check<'a> {
     pub(crate) fn new(anchors: &'a TrustAnchors, now: UnixTime, purpose: Purpose) -> Self {
-        Self { anchors: Cow::Borrowed(anchors), now, purpose, revocation: None }
+        Self { anchors: Cow::Borrowed(anchors), now, purpose, revocation: None, evidence: None }
     }
 
     pub(crate) fn chain(
@@ -82,6 +114,7 @@ impl<'a> Check<'a> {
         }
         let provider = rustls_verifier::provider();
         let end_entity = EndEntityCert::try_from(cert).map_err(explain)?;
+        let judge_path = |path: &VerifiedPath<'_>| self.evidence.map_or(Ok(()), |evidence| evidence.judge_path(path));
         let verdict = end_entity.verify_for_usage(
             provider.signature_verification_algorithms.all,
             self.anchors.as_slice(),
@@ -89,7 +122,7 @@ impl<'a> Check<'a> {
             self.now,
             self.purpose,
             self.revocation,
-            None,
+            Some(&judge_path),
         );
         match verdict {
             Ok(_) => Ok(()),
@@ -222,7 +255,7 @@ fn parse(der: &CertificateDer<'_>) -> Result<Certificate, VerifyError> {
 }
 
 /// `time` as certificates count it.
-fn seconds(time: UnixTime) -> i64 {
+pub(crate) fn seconds(time: UnixTime) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 

@@ -52,7 +52,7 @@ pub enum VerifyError {
     /// A certificate was revoked.
     Revoked,
     /// Whether a certificate was revoked was to be checked, and there is no
-    /// good revocation list that would tell.
+    /// good revocation list or OCSP response that would tell.
     RevocationUnknown,
     /// A certificate that is none of a CA was used as one, or the reverse, or
     /// the chain is longer than a CA allows (RFC 5280, section 4.2.1.9).
@@ -100,7 +100,7 @@ impl fmt::Display for VerifyError {
             Self::BadSignature => f.write_str("a certificate of the chain was not signed by the issuer that it names"),
             Self::Revoked => f.write_str("the certificate was revoked"),
             Self::RevocationUnknown => {
-                f.write_str("no current revocation list tells whether the certificate was revoked")
+                f.write_str("neither a current revocation list nor a current OCSP response tells whether the certificate was revoked")
             }
             Self::BasicConstraints => f.write_str(
                 "the certificate of a CA is used as one of a host, or the reverse, or the chain is too long",

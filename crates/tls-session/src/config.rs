@@ -14,6 +14,8 @@ use crate::error::Error;
 use crate::resolver::{ClientIdentities, ServerIdentities};
 use crate::resumption::Resumption;
 use crate::sessions::SessionStore;
+use crate::stapling::Noting;
+use crate::strength::CipherStrength;
 use crate::tickets::Ticketer;
 
 /// The protocol versions a side is willing to speak.
@@ -47,6 +49,8 @@ pub enum ServerVerification {
 pub struct ClientOptions {
     /// The protocol versions to offer.
     pub protocols: Protocols,
+    /// How strong the ciphers on offer are.
+    pub ciphers: CipherStrength,
     /// Certificates to present to a server that asks; the first that fits is sent.
     pub identities: Vec<Identity>,
     /// How the server is verified.
@@ -71,6 +75,8 @@ pub enum ClientCertificate {
 pub struct ServerOptions {
     /// The protocol versions to accept.
     pub protocols: Protocols,
+    /// How strong the ciphers to accept are.
+    pub ciphers: CipherStrength,
     /// At least one. Chosen by the name the client asks for, then by its signature schemes.
     pub identities: Vec<Identity>,
     /// Whether the client is asked for a certificate.
@@ -105,7 +111,7 @@ impl ClientConfig {
     /// is unusable.
     pub fn new(options: ClientOptions) -> Result<Self, Error> {
         check_alpn(&options.alpn)?;
-        let provider = tls_certs::provider();
+        let provider = options.ciphers.provider();
         let (verifier, verdict) = match options.verification {
             ServerVerification::Anchors(anchors) => (tls_certs::server_verifier(anchors, &provider), false),
             ServerVerification::Deferred => (tls_certs::deferred_server_verifier(&provider), true),
@@ -114,7 +120,7 @@ impl ClientConfig {
             .with_protocol_versions(&versions(options.protocols)?)
             .map_err(unusable)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier);
+            .with_custom_certificate_verifier(Arc::new(Noting(verifier)));
         // Also without any: it notes what the server asks for.
         let identities = ClientIdentities::new(options.identities);
         let mut config = builder.with_client_cert_resolver(Arc::new(identities));
@@ -190,7 +196,7 @@ impl ServerConfig {
         if options.identities.is_empty() {
             return Err(Error::Configuration("a server needs a certificate".into()));
         }
-        let provider = tls_certs::provider();
+        let provider = options.ciphers.provider();
         let digest = policy_digest(&options.client_certificate, options.verdict);
         let policy = match options.client_certificate {
             ClientCertificate::NotAsked => None,
@@ -326,6 +332,7 @@ mod tests {
     fn options() -> ClientOptions {
         ClientOptions {
             protocols: Protocols::default(),
+            ciphers: CipherStrength::default(),
             identities: Vec::new(),
             verification: ServerVerification::Deferred,
             alpn: Vec::new(),
@@ -339,6 +346,7 @@ mod tests {
         assert!(matches!(refused, Err(Error::Configuration(_))));
         let refused = ServerConfig::new(ServerOptions {
             protocols: Protocols::default(),
+            ciphers: CipherStrength::default(),
             identities: Vec::new(),
             client_certificate: ClientCertificate::NotAsked,
             alpn: Vec::new(),

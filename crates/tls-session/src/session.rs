@@ -38,6 +38,7 @@ pub struct Session {
     events: VecDeque<Event>,
     server_name: Option<String>,
     identity: Option<Identity>,
+    stapled: Option<Vec<u8>>,
     issuers: Vec<Vec<u8>>,
     continuity: Continuity,
 }
@@ -281,6 +282,12 @@ impl Session {
         self.identity.as_ref().or_else(earlier)
     }
 
+    /// The OCSP response that the server sent with its certificate, in DER (RFC 6066, section 8);
+    /// empty if it sent none, and on the server's side.
+    pub fn stapled_response(&self) -> &[u8] {
+        self.stapled.as_deref().unwrap_or_default()
+    }
+
     /// The names of the issuers that the server named when it asked for a client certificate, as DER
     /// (RFC 8446, section 4.2.4); empty if it named none, or did not ask.
     pub fn accepted_issuers(&self) -> &[Vec<u8>] {
@@ -313,6 +320,7 @@ impl Session {
             events: VecDeque::new(),
             server_name: None,
             identity: None,
+            stapled: None,
             issuers: Vec::new(),
             continuity,
         }
@@ -425,6 +433,7 @@ impl Session {
         incoming.discard(discard);
         if handshaking {
             self.identity = notes.identity.or(self.identity.take());
+            self.stapled = notes.ocsp.or(self.stapled.take());
             self.server_name = notes.server_name.or(self.server_name.take());
             if let Some(issuers) = notes.issuers {
                 self.issuers = issuers;

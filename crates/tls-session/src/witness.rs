@@ -25,6 +25,8 @@ pub(crate) struct Notes {
     pub(crate) identity: Option<Identity>,
     /// The host name that the client asked for (RFC 6066, section 3).
     pub(crate) server_name: Option<String>,
+    /// The OCSP response that the server sent with its certificate.
+    pub(crate) ocsp: Option<Vec<u8>>,
     /// Whose certificates the server takes from a client, as DER; it asks for one.
     pub(crate) issuers: Option<Vec<Vec<u8>>>,
     /// The terms of the session that was found to be offered to the server.

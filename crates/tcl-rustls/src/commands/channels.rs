@@ -141,6 +141,7 @@ fn describe(state: &str, session: &Session) -> Obj {
         ("closenotify", Obj::from(session.ending() == Some(Ending::CloseNotify))),
         ("peercert", pem(peer)),
         ("localcert", pem(local)),
+        ("ocsp", Obj::bytes(session.stapled_response())),
     ])
 }
 

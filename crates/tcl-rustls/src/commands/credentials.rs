@@ -1,15 +1,16 @@
-//! `sspi_schannel_credentials`, `sspi_acquire_credentials`, `sspi_free_credentials` and what a context tells.
+//! `sspi_schannel_credentials`, `sspi_acquire_credentials`, `sspi_update_credentials`, `sspi_free_credentials` and
+//! what a context tells.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tcl_stubs::{Interp, Obj};
-use tls_certs::{CertStore, Identity, TrustAnchors};
-use tls_session::{Protocols, Resumption};
+use tls_certs::{CertStore, Identity, OcspResponse, TrustAnchors};
+use tls_session::{CipherStrength, Protocols};
 
-use super::{Body, elements, parse_options, wrong_args};
+use super::{Body, elements, parse_options, verification, wrong_args};
 use crate::context::Context;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Parameters, configuration_failure};
 use crate::failure::Failure;
 use crate::handles::{self, HeldCertificate};
 use crate::state::Role;
@@ -18,20 +19,24 @@ use crate::ticket_files::TicketFiles;
 pub(super) const COMMANDS: &[(&str, Body)] = &[
     ("sspi_schannel_credentials", sspi_schannel_credentials),
     ("sspi_acquire_credentials", sspi_acquire_credentials),
+    ("sspi_update_credentials", sspi_update_credentials),
     ("sspi_free_credentials", sspi_free_credentials),
     ("sspi_remote_cert", sspi_remote_cert),
     ("sspi_local_cert", sspi_local_cert),
 ];
 
-const PARAMETERS: [&str; 6] =
-    ["-certificates", "-rootstore", "-protocols", "-cipherstrength", "-sessionlifespan", "-ticketkeys"];
+const PARAMETERS: [&str; 7] =
+    ["-certificates", "-rootstore", "-protocols", "-cipherstrength", "-sessionlifespan", "-ticketkeys", "-ocsp"];
 
 /// Names of the one security package there is.
 pub(super) const PACKAGES: [&str; 4] = ["unisp", "schannel", "tls", "ssl"];
 
 /// Gives a list of options and values again, checked: what `-credentials` of `sspi_acquire_credentials` takes.
+///
+/// `-ocsp` is an OCSP response in DER, or a list of them, each about one of the certificates: a server sends it along
+/// to clients that ask. It is sent as it is, so it should be replaced before it is out of date.
 fn sspi_schannel_credentials(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
-    Parameters::parse(words)?;
+    parse(Parameters::default(), words)?;
     Ok(Obj::list(words.iter().cloned()))
 }
 
@@ -54,26 +59,30 @@ fn sspi_acquire_credentials(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failur
             return Err(Failure::BadArguments(format!("Invalid role '{other}'. Must be one of client, server, both.")));
         }
     };
-    let parameters = match parameters {
-        Some(list) => Parameters::parse(&elements(&list)?)?,
-        None => Parameters::default(),
-    };
-    if role == Some(Role::Server) && parameters.identities.is_empty() {
-        return Err(Failure::NoCertificate("The credentials of a server need a certificate with its private key."));
-    }
+    let words = parameters.as_ref().map(elements).transpose()?.unwrap_or_default();
+    let parameters = parse(Parameters::default(), &words)?;
     let expires = parameters.identities.iter().map(|identity| identity.certificate().validity().not_after).min();
-    let handle = handles::hold(Arc::new(Credentials::new(
-        role,
-        parameters.identities,
-        parameters.client_roots,
-        parameters.protocols,
-        parameters.resumption,
-    )));
+    let handle = handles::hold(Arc::new(Credentials::new(role, parameters)?));
     Ok(if with_expiration {
         Obj::list([Obj::text(&handle), expires.map_or_else(|| Obj::text(""), Obj::integer)])
     } else {
         Obj::text(&handle)
     })
+}
+
+/// Replaces what credentials in use are made of. The options are those of `sspi_schannel_credentials`, so a list that
+/// it made can be given too, as `{*}$list`. What is not named stays: `-certificates` alone renews certificates. Only OCSP
+/// responses go with the certificates that they are about.
+///
+/// It counts from the next connection on, those to a running listener included. Connections that are open, or are
+/// negotiating, keep what they have. Bad arguments change nothing.
+fn sspi_update_credentials(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
+    let [handle, options @ ..] = words else {
+        return Err(wrong_args("sspi_update_credentials credentials ?options?"));
+    };
+    let credentials: Arc<Credentials> = handles::look_up(&handle.to_text())?;
+    credentials.update(parse(credentials.parameters(), options)?)?;
+    Ok(Obj::text(""))
 }
 
 fn sspi_free_credentials(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
@@ -94,40 +103,52 @@ fn sspi_local_cert(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     Ok(Obj::text(&handles::hold(context.local_certificate()?)))
 }
 
-/// What `sspi_schannel_credentials` says.
-#[derive(Default)]
-struct Parameters {
-    identities: Vec<Identity>,
-    client_roots: Option<Arc<TrustAnchors>>,
-    protocols: Protocols,
-    resumption: Resumption,
+/// What the options of `sspi_schannel_credentials` make of `parameters`.
+fn parse(mut parameters: Parameters, words: &[Obj]) -> Result<Parameters, Failure> {
+    let [certificates, root_store, protocols, strength, lifespan, ticket_keys, ocsp] =
+        parse_options(words, PARAMETERS)?;
+    if let Some(list) = certificates {
+        parameters.identities = elements(&list)?.iter().map(identity).collect::<Result<_, _>>()?;
+    }
+    if let Some(responses) = ocsp {
+        parameters.identities = stapled(&parameters.identities, &verification::responses(&responses)?)?;
+    }
+    if let Some(handle) = root_store.map(|handle| handle.to_text()) {
+        parameters.client_roots = match &*handle {
+            "" => None,
+            handle => {
+                let store: CertStore = handles::look_up(handle)?;
+                Some(TrustAnchors::from_certificates(&store.contents())?)
+            }
+        };
+    }
+    if let Some(list) = protocols {
+        parameters.protocols = protocol_versions(&elements(&list)?)?;
+    }
+    let limits = numbers("-cipherstrength", strength.as_ref())?;
+    if strength.is_some() {
+        parameters.ciphers = cipher_strength(&limits)?;
+    }
+    let milliseconds = numbers("-sessionlifespan", lifespan.as_ref())?;
+    if lifespan.is_some() {
+        parameters.lifespan = lifespan_of(&milliseconds)?;
+    }
+    if let Some(list) = ticket_keys {
+        let files: Vec<String> = elements(&list)?.iter().map(Obj::to_text).collect();
+        parameters.ticket_keys = if files.is_empty() { None } else { Some(TicketFiles::open(&files)?) };
+    }
+    Ok(parameters)
 }
 
-impl Parameters {
-    fn parse(words: &[Obj]) -> Result<Self, Failure> {
-        let [certificates, root_store, protocols, strength, lifespan, ticket_keys] = parse_options(words, PARAMETERS)?;
-        let mut parsed = Self::default();
-        if let Some(list) = certificates {
-            parsed.identities = elements(&list)?.iter().map(identity).collect::<Result<_, _>>()?;
-        }
-        if let Some(handle) = root_store.map(|handle| handle.to_text()).filter(|handle| !handle.is_empty()) {
-            let store: CertStore = handles::look_up(&handle)?;
-            parsed.client_roots = Some(TrustAnchors::from_certificates(&store.contents())?);
-        }
-        if let Some(list) = protocols {
-            parsed.protocols = protocol_versions(&elements(&list)?)?;
-        }
-        check_strength(&numbers("-cipherstrength", strength.as_ref())?)?;
-        parsed.resumption = resumption(&numbers("-sessionlifespan", lifespan.as_ref())?)?;
-        let files: Vec<String> = match ticket_keys {
-            Some(list) => elements(&list)?.iter().map(Obj::to_text).collect(),
-            None => Vec::new(),
-        };
-        if !files.is_empty() {
-            parsed.resumption = parsed.resumption.with_ticket_keys(TicketFiles::open(&files)?);
-        }
-        Ok(parsed)
+/// The identities with the responses that are about them, and no others.
+fn stapled(identities: &[Identity], responses: &[OcspResponse]) -> Result<Vec<Identity>, Failure> {
+    let is_about = |response: &OcspResponse, identity: &Identity| response.is_about(identity.certificate());
+    if responses.iter().any(|response| !identities.iter().any(|identity| is_about(response, identity))) {
+        return Err(Failure::BadArguments("An OCSP response is about none of the certificates.".to_owned()));
     }
+    let with_response =
+        |identity: &Identity| identity.with_ocsp(responses.iter().find(|response| is_about(response, identity)));
+    Ok(identities.iter().map(with_response).collect())
 }
 
 fn numbers(name: &str, value: Option<&Obj>) -> Result<Vec<i64>, Failure> {
@@ -137,27 +158,24 @@ fn numbers(name: &str, value: Option<&Obj>) -> Result<Vec<i64>, Failure> {
 }
 
 /// Milliseconds; 0 stands for the default.
-fn resumption(lifespan: &[i64]) -> Result<Resumption, Failure> {
-    match lifespan {
-        [] | [0] => Ok(Resumption::default()),
-        [milliseconds] => Ok(Resumption::lasting(Duration::from_millis(milliseconds.unsigned_abs()))),
+fn lifespan_of(milliseconds: &[i64]) -> Result<Option<Duration>, Failure> {
+    match milliseconds {
+        [] | [0] => Ok(None),
+        [milliseconds] => Ok(Some(Duration::from_millis(milliseconds.unsigned_abs()))),
         _ => Err(Failure::BadArguments("Option -sessionlifespan takes one number of milliseconds.".to_owned())),
     }
 }
 
-/// The least and the most bits of a cipher; 0 stands for no limit. The suites on offer have 128 to 256 bits.
-fn check_strength(limits: &[i64]) -> Result<(), Failure> {
-    let least = limits.first().copied().unwrap_or(0);
-    let most = limits.get(1).copied().filter(|&most| most > 0).unwrap_or(256);
-    if limits.len() > 2 || least > most {
+/// The least and the most bits of a cipher; 0 stands for no limit.
+fn cipher_strength(limits: &[i64]) -> Result<CipherStrength, Failure> {
+    let bits = |at: usize| limits.get(at).map_or(0, |&bits| u32::try_from(bits).unwrap_or(u32::MAX));
+    if limits.len() > 2 {
         return Err(Failure::BadArguments(
             "Option -cipherstrength takes the least and the most number of bits.".to_owned(),
         ));
     }
-    if least > 128 || most < 256 {
-        return Err(Failure::Unsupported("Option -cipherstrength with limits other than 128 and 256 bits".to_owned()));
-    }
-    Ok(())
+    let most = if bits(1) == 0 { u32::MAX } else { bits(1) };
+    CipherStrength::new(bits(0), most).map_err(configuration_failure)
 }
 
 fn identity(handle: &Obj) -> Result<Identity, Failure> {

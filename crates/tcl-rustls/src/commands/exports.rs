@@ -1,6 +1,6 @@
 //! Stores and private keys as files have them.
 
-use tcl_stubs::{Interp, Obj};
+use tcl_stubs::{Interp, Obj, wiping};
 use tls_certs::{CertError, CertStore, Password, PfxStrength};
 
 use super::certificates::{bad_encoding, look_up};
@@ -13,6 +13,7 @@ pub(super) const COMMANDS: &[(&str, Body)] = &[
     ("cert_store_export_pfx", cert_store_export_pfx),
     ("cert_store_export_pkcs12", cert_store_export_pfx),
     ("cert_store_export_pkcs7", cert_store_export_pkcs7),
+    ("cert_store_serialize", cert_store_serialize),
     ("cert_export_key", cert_export_key),
 ];
 
@@ -28,7 +29,7 @@ fn cert_store_export_pem(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> 
         return Ok(Obj::text(&store.to_pem()));
     }
     let password = held::password(password.as_ref())?;
-    let text = store.to_pem_with_keys(password.as_ref().map(Password::as_str))?;
+    let text = wiping(|| store.to_pem_with_keys(password.as_ref().map(Password::as_str)))?;
     Ok(Obj::text(&text))
 }
 
@@ -52,7 +53,8 @@ fn cert_store_export_pfx(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> 
     }
     let with_keys = boolean("-exportprivatekeys", keys.as_ref(), true)?;
     let password = held::password(Some(password))?;
-    let bytes = store.to_pfx(password.as_ref().map_or("", Password::as_str), with_keys, strength)?;
+    // The writer of this format does not wipe the keys that it enciphers.
+    let bytes = wiping(|| store.to_pfx(password.as_ref().map_or("", Password::as_str), with_keys, strength))?;
     Ok(Obj::bytes(&bytes))
 }
 
@@ -68,6 +70,14 @@ fn cert_store_export_pkcs7(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure
         Some("der") => Ok(Obj::bytes(&store.to_pkcs7())),
         Some(other) => Err(bad_encoding(other)),
     }
+}
+
+/// The certificates and revocation lists of a store in the form in which Windows saves stores, without private keys:
+/// what `-serialized` of `cert_temporary_store` reads.
+fn cert_store_serialize(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
+    let [store] = words else { return Err(wrong_args("cert_store_serialize store")) };
+    let store: CertStore = handles::look_up(&store.to_text())?;
+    Ok(Obj::bytes(&store.to_serialized()))
 }
 
 /// The private key of a certificate: PKCS#8 as PEM text, enciphered if there is a `-password`, or in plain DER.

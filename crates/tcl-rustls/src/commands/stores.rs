@@ -1,6 +1,6 @@
 //! Certificate stores.
 
-use tcl_stubs::{Interp, Obj};
+use tcl_stubs::{Interp, Obj, wiping};
 use tls_certs::{CertStore, Certificate, Password, RevocationList, Search};
 
 use super::{Body, held, parse_options, wrong_args};
@@ -21,25 +21,28 @@ pub(super) const COMMANDS: &[(&str, Body)] = &[
 fn cert_temporary_store(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     let known = ["-pfx", "-pkcs12", "-pkcs7", "-pem", "-serialized", "-password", "-encoding"];
     let [pfx, pkcs12, pkcs7, pem, serialized, password, encoding] = parse_options(words, known)?;
-    if serialized.is_some() {
-        return Err(Failure::Unsupported("Option -serialized of cert_temporary_store".to_owned()));
-    }
     // PKCS#7 in DER and in PEM are told apart by how they begin.
     if let Some(encoding) = encoding.map(|encoding| encoding.to_text()).filter(|e| !["der", "pem", ""].contains(&&**e))
     {
         return Err(super::certificates::bad_encoding(&encoding));
     }
-    if [&pfx, &pkcs12, &pkcs7, &pem].into_iter().flatten().count() > 1 {
-        return Err(Failure::BadArguments("Only one of -pfx, -pkcs12, -pkcs7 and -pem can be specified.".to_owned()));
+    if [&pfx, &pkcs12, &pkcs7, &pem, &serialized].into_iter().flatten().count() > 1 {
+        return Err(Failure::BadArguments(
+            "Only one of -pfx, -pkcs12, -pkcs7, -pem and -serialized can be specified.".to_owned(),
+        ));
     }
     let password = held::password(password.as_ref())?;
     let password = password.as_ref().map(Password::as_str);
-    let store = match (pfx.or(pkcs12), pkcs7, pem) {
-        (Some(pfx), ..) => CertStore::from_pfx(&pfx.to_bytes()?, password.unwrap_or_default())?,
-        (_, Some(pkcs7), _) => CertStore::from_pkcs7(&pkcs7.to_bytes()?)?,
-        (.., Some(pem)) => CertStore::from_pem(pem.to_text().as_bytes(), password)?,
-        (None, None, None) => CertStore::new(),
-    };
+    // Not all readers wipe the keys that they decipher.
+    let store = wiping(|| -> Result<_, Failure> {
+        Ok(match (pfx.or(pkcs12), pkcs7, pem, serialized) {
+            (Some(pfx), ..) => CertStore::from_pfx(&pfx.to_bytes()?, password.unwrap_or_default())?,
+            (_, Some(pkcs7), ..) => CertStore::from_pkcs7(&pkcs7.to_bytes()?)?,
+            (_, _, Some(pem), _) => CertStore::from_pem(pem.to_text().as_bytes(), password)?,
+            (.., Some(serialized)) => CertStore::from_serialized(&serialized.to_bytes()?)?,
+            (None, None, None, None) => CertStore::new(),
+        })
+    })?;
     Ok(Obj::text(&handles::hold(store)))
 }
 

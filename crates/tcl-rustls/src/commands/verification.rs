@@ -2,8 +2,8 @@
 
 use tcl_stubs::{Interp, Obj};
 use tls_certs::{
-    CertStore, Fault, Judgement, PeerName, Purpose, RevocationCheck, RevocationList, TrustAnchors, UnixTime,
-    VerifyError,
+    CertStore, Fault, Judgement, OcspResponse, PeerName, Purpose, RevocationCheck, RevocationList, TrustAnchors,
+    UnixTime, VerifyError,
 };
 
 use super::certificates::look_up;
@@ -33,10 +33,10 @@ fn cert_verify(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
 
 /// Judges a certificate as a TLS peer's: as that of the server NAME with `-server NAME`, else as a client's.
 ///
-/// `-hstore` gives intermediates and revocation lists, `-crls` a list of revocation lists in DER or PEM,
-/// `-trustedroots` certificates that are trusted beside the platform's roots. `-revocationcheck` is one of `none`,
+/// `-hstore` gives intermediates and revocation lists, `-crls` a list of revocation lists in DER or PEM, `-ocsp` an OCSP
+/// response in DER, such as the one in `tls_info`, or a list of several; an empty one is none. `-trustedroots` certificates that are trusted beside the platform's roots. `-revocationcheck` is one of `none`,
 /// `leaf`, `excluderoot`, `chain` and `all`, of which the last three mean the same; unlike with these, without the option
-/// a certificate is good of which no list tells. `-ignoreerrors` is a list of faults to overlook: `time`,
+/// a certificate is good of which no list and no response tells. `-ignoreerrors` is a list of faults to overlook: `time`,
 /// `untrustedroot`, `partialchain`, `unknownca` (the two before), `name` or `cnmatch`, `usage` or `wrongusage`,
 /// `revoked`, `revocationunknown` and `revocation` (the two before).
 ///
@@ -52,9 +52,6 @@ fn cert_tls_verify(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
 fn verify(handle: &Obj, options: &[Obj], any_purpose: bool) -> Result<Obj, Failure> {
     let known = ["-server", "-hstore", "-trustedroots", "-ignoreerrors", "-revocationcheck", "-crls", "-ocsp"];
     let [server, store, roots, overlooked, revocation, crls, ocsp] = parse_options(options, known)?;
-    if ocsp.is_some() {
-        return Err(Failure::Unsupported("Option -ocsp of cert_verify".to_owned()));
-    }
     let held: HeldCertificate = handles::look_up(&handle.to_text())?;
     let mut sources: Vec<CertStore> = held.store.into_iter().collect();
     if let Some(handle) = store.map(|store| store.to_text()).filter(|handle| !handle.is_empty()) {
@@ -65,6 +62,7 @@ fn verify(handle: &Obj, options: &[Obj], any_purpose: bool) -> Result<Obj, Failu
     for list in crls.as_ref().map(elements).transpose()?.unwrap_or_default() {
         lists.push(stores::decode_list(&list)?);
     }
+    let responses = ocsp.as_ref().map(responses).transpose()?.unwrap_or_default();
     let mut anchors = TrustAnchors::platform();
     if let Some(list) = roots {
         let roots = elements(&list)?.iter().map(look_up).collect::<Result<Vec<_>, _>>()?;
@@ -87,9 +85,24 @@ fn verify(handle: &Obj, options: &[Obj], any_purpose: bool) -> Result<Obj, Failu
         overlooked: &overlooked,
         revocation: revocation_check(revocation.map(|check| check.to_text()).as_deref())?,
         lists: &lists,
+        responses: &responses,
         now: UnixTime::now(),
     };
     Ok(Obj::text(judgement.verify(&held.certificate).map_or_else(|fault| status(&fault), |()| "ok")))
+}
+
+/// One OCSP response in DER, or a list of them.
+///
+/// # Errors
+/// One cannot be read.
+pub(super) fn responses(value: &Obj) -> Result<Vec<OcspResponse>, Failure> {
+    let whole = OcspResponse::from_der(&value.to_bytes()?);
+    match (whole, value.elements()) {
+        (Ok(response), _) => Ok(vec![response]),
+        // Binary data need not be a list at all.
+        (Err(error), Err(_)) => Err(error.into()),
+        (Err(_), Ok(list)) => list.iter().map(|one| Ok(OcspResponse::from_der(&one.to_bytes()?)?)).collect(),
+    }
 }
 
 fn revocation_check(word: Option<&str>) -> Result<RevocationCheck, Failure> {

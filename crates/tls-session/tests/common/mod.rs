@@ -10,8 +10,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::crypto::CryptoProvider;
 use tls_certs::{Certificate, Identity, PeerName, PrivateKey, TrustAnchors};
 use tls_session::{
-    ClientCertificate, ClientConfig, ClientOptions, Ending, Error, Event, PlaintextSink, Protocols, Resumption,
-    ServerConfig, ServerOptions, ServerVerification, Session, Verdict,
+    CipherStrength, ClientCertificate, ClientConfig, ClientOptions, Ending, Error, Event, PlaintextSink, Protocols,
+    Resumption, ServerConfig, ServerOptions, ServerVerification, Session, Verdict,
 };
 
 pub const TLS12: Protocols = Protocols { tls12: true, tls13: false };
@@ -90,6 +90,7 @@ pub fn localhost() -> PeerName {
 pub fn client_options(protocols: Protocols) -> ClientOptions {
     ClientOptions {
         protocols,
+        ciphers: CipherStrength::default(),
         identities: Vec::new(),
         verification: ServerVerification::Anchors(pki().authority.anchors()),
         alpn: Vec::new(),
@@ -99,6 +100,7 @@ pub fn client_options(protocols: Protocols) -> ClientOptions {
 pub fn server_options(protocols: Protocols) -> ServerOptions {
     ServerOptions {
         protocols,
+        ciphers: CipherStrength::default(),
         identities: vec![pki().ecdsa.clone()],
         client_certificate: ClientCertificate::NotAsked,
         alpn: Vec::new(),
