@@ -10,6 +10,7 @@ use rustls::version::{TLS12, TLS13};
 use tls_certs::{ClientCertPolicy, Identity, TrustAnchors};
 
 use crate::error::Error;
+use crate::key_log::{Keeper, KeyLog};
 use crate::resolver::{ClientIdentities, ServerIdentities};
 
 /// The protocol versions a side is willing to speak.
@@ -124,6 +125,14 @@ impl ClientConfig {
         config.alpn_protocols = alpn;
         Ok(Self { rustls: Arc::new(config), verdict: self.verdict })
     }
+
+    /// The same configuration, whose sessions have their secrets logged.
+    #[must_use]
+    pub fn with_key_log(&self, key_log: Arc<dyn KeyLog>) -> Self {
+        let mut config = rustls::ClientConfig::clone(&self.rustls);
+        config.key_log = Arc::new(Keeper(key_log));
+        Self { rustls: Arc::new(config), ..*self }
+    }
 }
 
 impl fmt::Debug for ClientConfig {
@@ -137,6 +146,8 @@ impl fmt::Debug for ClientConfig {
 pub struct ServerConfig {
     pub(crate) rustls: Arc<rustls::ServerConfig>,
     pub(crate) verdict: bool,
+    /// A client's certificate is verified during the handshake.
+    pub(crate) verifies: bool,
 }
 
 impl ServerConfig {
@@ -151,6 +162,7 @@ impl ServerConfig {
             return Err(Error::Configuration("a server needs a certificate".into()));
         }
         let provider = tls_certs::provider();
+        let verifies = matches!(options.client_certificate, ClientCertificate::AskedAndVerified(_));
         let policy = match options.client_certificate {
             ClientCertificate::NotAsked => None,
             ClientCertificate::Asked => Some(ClientCertPolicy::Requested),
@@ -169,7 +181,7 @@ impl ServerConfig {
         config.alpn_protocols = options.alpn;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Self { rustls: Arc::new(config), verdict: options.verdict })
+        Ok(Self { rustls: Arc::new(config), verdict: options.verdict, verifies })
     }
 
     /// The same configuration with other application protocols, without building all anew.
@@ -180,7 +192,15 @@ impl ServerConfig {
         check_alpn(&alpn)?;
         let mut config = rustls::ServerConfig::clone(&self.rustls);
         config.alpn_protocols = alpn;
-        Ok(Self { rustls: Arc::new(config), verdict: self.verdict })
+        Ok(Self { rustls: Arc::new(config), ..*self })
+    }
+
+    /// The same configuration, whose sessions have their secrets logged.
+    #[must_use]
+    pub fn with_key_log(&self, key_log: Arc<dyn KeyLog>) -> Self {
+        let mut config = rustls::ServerConfig::clone(&self.rustls);
+        config.key_log = Arc::new(Keeper(key_log));
+        Self { rustls: Arc::new(config), ..*self }
     }
 }
 

@@ -20,11 +20,13 @@ mod engine;
 mod error;
 mod gate;
 mod info;
+mod key_log;
 mod phase;
 mod pool;
 mod resolver;
 mod session;
 mod sink;
+mod trace;
 mod witness;
 
 pub use config::{
@@ -33,6 +35,8 @@ pub use config::{
 pub use error::{Alert, Error};
 pub use gate::Verdict;
 pub use info::SessionInfo;
+pub use key_log::KeyLog;
 pub use phase::{Ending, Event, Phase, Progress};
 pub use session::{MAX_WRITE, Session};
 pub use sink::{PlaintextSink, SliceSink};
+pub use trace::{Direction, Trace};

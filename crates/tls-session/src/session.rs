@@ -9,11 +9,12 @@ use tls_certs::{Identity, PeerName};
 use crate::buffer::{Incoming, Outgoing};
 use crate::config::{ClientConfig, ServerConfig};
 use crate::engine::{Engine, Intent, Step};
-use crate::error::Error;
+use crate::error::{Alert, Error};
 use crate::gate::{Gate, Verdict};
 use crate::info::{self, SessionInfo};
 use crate::phase::{Ending, Event, Phase, Progress};
 use crate::sink::{Leftover, PlaintextSink, SliceSink};
+use crate::trace::{self, Aftermath, Direction, Trace, Tracer};
 use crate::witness;
 
 /// The most plaintext that one [`Session::write`] takes, in bytes.
@@ -36,6 +37,11 @@ pub struct Session {
     events: VecDeque<Event>,
     server_name: Option<String>,
     identity: Option<Identity>,
+    /// The certificate that the peer presents is verified during the handshake.
+    verifies: bool,
+    tracer: Option<Box<Tracer>>,
+    /// The alert that belongs to the latest error of rustls, where that is certain.
+    alert: Option<Alert>,
 }
 
 impl Session {
@@ -48,7 +54,7 @@ impl Session {
     pub fn client(config: &ClientConfig, name: &PeerName) -> Result<Self, Error> {
         let engine = Engine::client(&config.rustls, name.to_rustls());
         let engine = engine.map_err(Error::from_rustls)?;
-        let mut session = Self::new(engine, config.verdict);
+        let mut session = Self::new(engine, config.verdict, !config.verdict);
         session.server_name = Some(name.to_string());
         Ok(session)
     }
@@ -60,7 +66,7 @@ impl Session {
     pub fn server(config: &ServerConfig) -> Result<Self, Error> {
         let engine = Engine::server(&config.rustls);
         let engine = engine.map_err(Error::from_rustls)?;
-        Ok(Self::new(engine, config.verdict))
+        Ok(Self::new(engine, config.verdict, config.verifies))
     }
 
     /// Where ciphertext from the transport goes. Empty only when the buffer is full:
@@ -166,6 +172,7 @@ impl Session {
         if let Phase::Open { write_closed, .. } = &mut self.phase {
             *write_closed = true;
         }
+        self.tell(|_| Trace::CloseNotify { direction: Direction::Sent });
         Ok(())
     }
 
@@ -250,6 +257,18 @@ impl Session {
         self.identity.as_ref()
     }
 
+    /// From now on what happens is told by [`poll_trace`](Self::poll_trace). To be called before the first
+    /// [`process`](Self::process), else what happened before is told late or not at all.
+    pub fn trace(&mut self) {
+        self.tracer.get_or_insert_default();
+    }
+
+    /// The next step of the session's course, oldest first; nothing without [`trace`](Self::trace). There are few in
+    /// a session, however long it lasts.
+    pub fn poll_trace(&mut self) -> Option<Trace> {
+        self.tracer.as_mut()?.next()
+    }
+
     /// Gives the memory of empty buffers back; to be called when nothing is pending. A few large
     /// ones are kept for other sessions of the same thread.
     pub fn release_idle_buffers(&mut self) {
@@ -263,7 +282,7 @@ impl Session {
         self.incoming.footprint() + self.outgoing.footprint() + self.leftover.footprint()
     }
 
-    fn new(engine: Engine, verdict: bool) -> Self {
+    fn new(engine: Engine, verdict: bool, verifies: bool) -> Self {
         Self {
             engine,
             incoming: Incoming::default(),
@@ -276,6 +295,9 @@ impl Session {
             events: VecDeque::new(),
             server_name: None,
             identity: None,
+            verifies,
+            tracer: None,
+            alert: None,
         }
     }
 
@@ -382,7 +404,29 @@ impl Session {
         incoming.discard(discard);
         self.identity = notes.identity.or(self.identity.take());
         self.server_name = notes.server_name.or(self.server_name.take());
-        outcome.map_err(Error::from_rustls)
+        if let Some(tracer) = self.tracer.as_mut() {
+            tracer.observe(Aftermath {
+                is_client: self.engine.is_client(),
+                state: self.engine.state(),
+                server_name: self.server_name.as_deref(),
+                local: self.identity.as_ref().map(Identity::certificate),
+                verifies: self.verifies,
+                key_log_failure: notes.key_log_failure,
+            });
+        }
+        outcome.map_err(|error| {
+            self.alert = trace::alert_for(&error, self.engine.is_handshaking());
+            Error::from_rustls(error)
+        })
+    }
+
+    fn tell(&mut self, step: impl FnOnce(&Self) -> Trace) {
+        if self.tracer.is_some() {
+            let step = step(self);
+            if let Some(tracer) = self.tracer.as_mut() {
+                tracer.tell(step);
+            }
+        }
     }
 
     /// The peer can be judged: nothing made after the first `sendable` bytes leaves.
@@ -410,6 +454,7 @@ impl Session {
         if self.phase == Phase::Handshaking && !self.engine.is_handshaking() {
             self.phase = Phase::Open { write_closed: false, ended: None };
             self.events.push_back(Event::Established);
+            self.tell(|session| Trace::Established(session.info()));
         }
     }
 
@@ -417,6 +462,9 @@ impl Session {
         if let Phase::Open { ended: ended @ None, .. } = &mut self.phase {
             *ended = Some(ending);
             self.events.push_back(Event::PeerClosed(ending));
+            if let Some(tracer) = self.tracer.as_mut() {
+                tracer.ended(ending);
+            }
             // rustls still refers to a message that it has seen a part of.
             self.incoming.drop_unseen();
         }
@@ -429,9 +477,13 @@ impl Session {
             if matches!(self.phase, Phase::Open { write_closed: true, .. }) {
                 self.outgoing.hold_after(self.outgoing.pending());
             }
+            let (alert, before) = (self.alert, self.outgoing.pending());
             // A further error says nothing new.
             let _ = self.drain_engine();
             self.outgoing.drop_held();
+            if let Some(tracer) = self.tracer.as_mut() {
+                tracer.failed(&error, alert, self.outgoing.sendable().get(before..).unwrap_or_default());
+            }
             self.incoming.clear();
             self.phase = Phase::Failed(error);
         }

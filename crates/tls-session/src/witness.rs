@@ -15,6 +15,8 @@ pub(crate) struct Notes {
     pub(crate) identity: Option<Identity>,
     /// The host name that the client asked for (RFC 6066, section 3).
     pub(crate) server_name: Option<String>,
+    /// Why a secret could not be logged.
+    pub(crate) key_log_failure: Option<String>,
 }
 
 thread_local! {
