@@ -151,5 +151,6 @@ impl Credentials {
 
 /// A session or configuration that cannot even begin.
 pub(crate) fn configuration_failure(error: tls_session::Error) -> Failure {
-    Failure::Session { error, negotiating: true }
+    // Nothing of the peer's is in it, so the role does not matter.
+    Failure::Session { error, negotiating: true, role: Role::Client }
 }

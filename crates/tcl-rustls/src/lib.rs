@@ -12,7 +12,9 @@ mod driver;
 mod failure;
 mod fault;
 mod handles;
+mod hint;
 mod interest;
+mod keylog;
 mod linger;
 mod listener;
 mod negotiate;
@@ -21,6 +23,7 @@ mod options;
 mod package;
 mod pump;
 mod state;
+mod trace;
 
 tcl_stubs::extension! {
     Twapi_crypto_Init => package::load,

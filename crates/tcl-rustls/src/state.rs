@@ -14,6 +14,7 @@ use crate::driver::{self, TlsChannel};
 use crate::failure::Failure;
 use crate::interest::{Progress, Situation};
 use crate::pump::{Deadline, Goal, Input, NoRoom, Outcome, Pump, Reads, Sent};
+use crate::trace::TraceEvent;
 
 /// All that changes about a channel.
 pub(crate) struct State {
@@ -117,6 +118,7 @@ impl State {
     /// Makes `failure` the channel's failure, for every later call, and ends the connection: the peer shall hear of it
     /// now, not when the script closes the channel.
     pub(crate) fn fail(&mut self, failure: Failure) {
+        self.trace_event(|| TraceEvent::Failed(failure.clone()));
         self.stage = Stage::Failed(failure);
         self.limit = None;
         self.deadline = None;
@@ -217,7 +219,7 @@ impl State {
             if let Some(error) = pump.send_failure() {
                 return Err(Failure::Below(error.clone()));
             }
-            self.covered = pump.session.write(bytes).map_err(|error| Failure::Session { error, negotiating: false })?;
+            self.covered = pump.session.write(bytes).map_err(|error| pump.session_failure(error))?;
         }
     }
 

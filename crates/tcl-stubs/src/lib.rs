@@ -34,6 +34,7 @@ pub use events::Events;
 pub use interp::{Interp, InterpId, error_options};
 pub use load::load_extension;
 pub use obj::Obj;
+pub use os::has_foreign_rights;
 pub use parent::Parent;
 pub use thread::at_thread_exit;
-pub use timer::Timer;
+pub use timer::{Timer, later};

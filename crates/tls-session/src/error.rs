@@ -5,6 +5,8 @@ use std::fmt;
 use rustls::{InvalidMessage, PeerIncompatible};
 use tls_certs::VerifyError;
 
+const NOT_TLS: &str = "what the peer sent is not TLS";
+
 /// The error of a session. The first one is kept and comes back from every later call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,7 +59,7 @@ impl Error {
             E::PeerIncompatible(what) => Self::NoCommonParameters(incompatibility(&what)),
             E::NoApplicationProtocol => Self::NoCommonParameters("no application protocol in common".into()),
             E::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
-                Self::Protocol("what the peer sent is not TLS".into())
+                Self::Protocol(NOT_TLS.into())
             }
             error @ (E::InappropriateMessage { .. }
             | E::InappropriateHandshakeMessage { .. }
@@ -66,6 +68,16 @@ impl Error {
             | E::PeerMisbehaved(_)
             | E::PeerSentOversizedRecord) => Self::Protocol(error.to_string()),
             error => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl Error {
+    /// This error; or, if that is that the peer speaks something else than TLS, what it is.
+    pub(crate) fn or_foreign(self, what: Option<&'static str>) -> Self {
+        match (self, what) {
+            (Self::Protocol(text), Some(what)) if text == NOT_TLS => Self::Protocol(format!("{text} but {what}")),
+            (error, _) => error,
         }
     }
 }

@@ -22,6 +22,7 @@ mod gate;
 mod info;
 mod key_log;
 mod phase;
+mod plain;
 mod pool;
 mod resolver;
 mod session;

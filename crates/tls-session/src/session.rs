@@ -13,6 +13,7 @@ use crate::error::{Alert, Error};
 use crate::gate::{Gate, Verdict};
 use crate::info::{self, SessionInfo};
 use crate::phase::{Ending, Event, Phase, Progress};
+use crate::plain;
 use crate::sink::{Leftover, PlaintextSink, SliceSink};
 use crate::trace::{self, Aftermath, Direction, Trace, Tracer};
 use crate::witness;
@@ -211,6 +212,11 @@ impl Session {
         self.phase.clone()
     }
 
+    /// Whether this side is the client.
+    pub fn is_client(&self) -> bool {
+        self.engine.is_client()
+    }
+
     /// Whether the session is not open yet: handshake or verdict are outstanding.
     pub fn is_handshaking(&self) -> bool {
         matches!(self.phase, Phase::Handshaking | Phase::AwaitingVerdict)
@@ -401,6 +407,11 @@ impl Session {
         };
         let ((discard, outcome), notes) =
             witness::observe(|| engine.step(incoming.window(), intent, outgoing, &mut deliver));
+        // What is no TLS from its first byte on may be something that is known.
+        let foreign = match &outcome {
+            Err(_) if engine.state().protocol_version().is_none() => plain::recognise(incoming.window()),
+            _ => None,
+        };
         incoming.discard(discard);
         self.identity = notes.identity.or(self.identity.take());
         self.server_name = notes.server_name.or(self.server_name.take());
@@ -416,7 +427,7 @@ impl Session {
         }
         outcome.map_err(|error| {
             self.alert = trace::alert_for(&error, self.engine.is_handshaking());
-            Error::from_rustls(error)
+            Error::from_rustls(error).or_foreign(foreign)
         })
     }
 

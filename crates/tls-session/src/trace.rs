@@ -83,12 +83,18 @@ pub enum Trace {
 #[derive(Debug, Default)]
 pub(crate) struct Tracer {
     steps: VecDeque<Trace>,
-    hello: bool,
-    retry: bool,
-    agreed: bool,
-    peer: bool,
-    local: bool,
-    key_log: bool,
+    told: Vec<Topic>,
+}
+
+/// What is told once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Topic {
+    Hello,
+    Retry,
+    Agreed,
+    Local,
+    Peer,
+    KeyLog,
 }
 
 /// What a step of the engine has left behind.
@@ -111,6 +117,14 @@ impl Tracer {
         self.steps.push_back(step);
     }
 
+    fn is_news(&mut self, topic: Topic) -> bool {
+        let is_news = !self.told.contains(&topic);
+        if is_news {
+            self.told.push(topic);
+        }
+        is_news
+    }
+
     /// Compares what is known now with what was told.
     pub(crate) fn observe(&mut self, now: Aftermath<'_>) {
         let Aftermath { state, is_client, .. } = now;
@@ -119,25 +133,26 @@ impl Tracer {
         let protocol = state.protocol_version().and_then(info::protocol);
         let kind = state.handshake_kind();
         let retried = kind == Some(HandshakeKind::FullWithHelloRetryRequest);
-        if !self.hello && (is_client || retried || protocol.is_some()) {
-            self.hello = true;
+        if (is_client || retried || protocol.is_some()) && self.is_news(Topic::Hello) {
             self.tell(Trace::ClientHello { direction: client, server_name: now.server_name.map(str::to_owned) });
         }
-        if !self.retry && retried {
-            self.retry = true;
+        if retried && self.is_news(Topic::Retry) {
             self.tell(Trace::RetryRequest { direction: server });
         }
         let cipher = state.negotiated_cipher_suite().map(|suite| info::cipher(suite.suite()));
-        if let (false, Some(protocol), Some(cipher)) = (self.agreed, protocol, cipher) {
-            self.agreed = true;
+        if let (Some(protocol), Some(cipher)) = (protocol, cipher)
+            && self.is_news(Topic::Agreed)
+        {
             self.tell(Trace::ServerHello { direction: server, protocol, cipher });
         }
-        if let (false, Some(local)) = (self.local, now.local) {
-            self.local = true;
+        if let Some(local) = now.local
+            && self.is_news(Topic::Local)
+        {
             self.tell(Trace::LocalCertificate(local.clone()));
         }
-        if let (false, Some(chain)) = (self.peer, state.peer_certificates()) {
-            self.peer = true;
+        if let Some(chain) = state.peer_certificates()
+            && self.is_news(Topic::Peer)
+        {
             let leaf = chain.first().and_then(|der| Certificate::from_der(der).ok());
             self.tell(Trace::PeerCertificate { leaf, count: chain.len() });
             // That of a resumed session was judged in the session that it continues.
@@ -145,8 +160,9 @@ impl Tracer {
                 self.tell(Trace::Verified);
             }
         }
-        if let (false, Some(why)) = (self.key_log, now.key_log_failure) {
-            self.key_log = true;
+        if let Some(why) = now.key_log_failure
+            && self.is_news(Topic::KeyLog)
+        {
             self.tell(Trace::KeyLogFailed(why));
         }
     }
