@@ -1,7 +1,7 @@
 //! Everything that can go wrong, as data, and the one place that turns it into Tcl's messages and error codes.
 
 use tcl_stubs::{ChannelError, Error, Interp};
-use tls_certs::{CertError, PeerNameError, VerifyError};
+use tls_certs::{CertError, PeerNameError, VerifyError, shown};
 use tls_session::Alert;
 
 use crate::hint;
@@ -52,6 +52,8 @@ pub(crate) enum Failure {
     BadHandle { wanted: &'static str, given: String },
     /// There is no certificate to give.
     NoCertificate(&'static str),
+    /// A certificate without its private key, where that is needed; its handle and its subject.
+    WithoutKey { handle: String, subject: String },
     /// Something of the module's that this version does not offer.
     Unsupported(String),
 }
@@ -94,6 +96,12 @@ impl Failure {
             Self::BadHandle { wanted, given } => {
                 Error::new(format!("\"{given}\" is not a valid {wanted} handle")).with_code(["TWAPI", "BADARGS"])
             }
+            Self::WithoutKey { handle, subject } => Error::new(format!(
+                "The certificate {handle} of \"{}\" comes without its private key. Take it from a store that was read \
+                 together with the key.",
+                shown(subject)
+            ))
+            .with_code(["TWAPI", "CERTIFICATE"]),
             Self::NoCertificate(what) => win32(what.to_string(), code::NO_CREDENTIALS),
             Self::Unsupported(what) => {
                 Error::new(format!("{what} is not supported by this version")).with_code(["TWAPI", "UNSUPPORTED"])

@@ -3,7 +3,7 @@
 use std::env;
 
 use tls_certs::{TrustAnchors, VerifyError};
-use tls_session::{Alert, Error};
+use tls_session::{Alert, Error, Foreign};
 
 use crate::failure::sentence;
 use crate::state::Role;
@@ -12,6 +12,7 @@ use crate::state::Role;
 pub(crate) fn for_error(error: &Error, role: Role) -> Option<String> {
     match error {
         Error::Certificate(fault) => for_certificate(fault, role),
+        Error::NotTls(foreign) => foreign.and_then(for_foreign).map(str::to_owned),
         Error::PeerAlert(alert) => for_alert(*alert, role).map(str::to_owned),
         _ => None,
     }
@@ -54,6 +55,15 @@ fn no_anchors() -> Option<String> {
         "No root is trusted at all: install those of your system (Debian: ca-certificates), or set SSL_CERT_FILE"
             .to_owned()
     }))
+}
+
+fn for_foreign(foreign: Foreign) -> Option<&'static str> {
+    Some(match foreign {
+        Foreign::HttpRequest => "The peer must use https here",
+        Foreign::HttpResponse => "There is no TLS on this port of the server; that of https is usually 443",
+        Foreign::Greeting => "There TLS begins later, by starttls, when the server has agreed to it",
+        _ => return None,
+    })
 }
 
 /// What an alert of the peer usually means (RFC 8446, section 6.2).

@@ -5,7 +5,7 @@ use std::fmt;
 use rustls::{InvalidMessage, PeerIncompatible};
 use tls_certs::VerifyError;
 
-const NOT_TLS: &str = "what the peer sent is not TLS";
+use crate::plain::Foreign;
 
 /// The error of a session. The first one is kept and comes back from every later call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,9 @@ pub enum Error {
     Certificate(VerifyError),
     /// The peer ended the session with a fatal alert (RFC 8446, section 6.2).
     PeerAlert(Alert),
-    /// The peer sent something that is no TLS, or broke the rules of the protocol.
+    /// What the peer sent is no TLS; if known, what it is.
+    NotTls(Option<Foreign>),
+    /// The peer broke the rules of the protocol.
     Protocol(String),
     /// The two sides share no protocol version, cipher suite, key exchange, signature scheme or
     /// application protocol.
@@ -59,7 +61,7 @@ impl Error {
             E::PeerIncompatible(what) => Self::NoCommonParameters(incompatibility(&what)),
             E::NoApplicationProtocol => Self::NoCommonParameters("no application protocol in common".into()),
             E::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
-                Self::Protocol(NOT_TLS.into())
+                Self::NotTls(None)
             }
             error @ (E::InappropriateMessage { .. }
             | E::InappropriateHandshakeMessage { .. }
@@ -74,11 +76,8 @@ impl Error {
 
 impl Error {
     /// This error; or, if that is that the peer speaks something else than TLS, what it is.
-    pub(crate) fn or_foreign(self, what: Option<&'static str>) -> Self {
-        match (self, what) {
-            (Self::Protocol(text), Some(what)) if text == NOT_TLS => Self::Protocol(format!("{text} but {what}")),
-            (error, _) => error,
-        }
+    pub(crate) fn or_foreign(self, what: Option<Foreign>) -> Self {
+        if self == Self::NotTls(None) { Self::NotTls(what) } else { self }
     }
 }
 
@@ -89,6 +88,8 @@ impl fmt::Display for Error {
             Self::PeerAlert(alert) => {
                 write!(f, "the peer refused the connection with the alert {alert}")
             }
+            Self::NotTls(None) => f.write_str("what the peer sent is not TLS"),
+            Self::NotTls(Some(what)) => write!(f, "what the peer sent is not TLS but {what}"),
             Self::Protocol(what) => write!(f, "the peer does not keep to the TLS protocol: {what}"),
             Self::NoCommonParameters(what) => {
                 write!(f, "the two sides cannot agree: {what}")
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn plain_text_is_told_from_broken_tls() {
         let error = Error::from_rustls(InvalidMessage::InvalidContentType.into());
-        assert_eq!(error, Error::Protocol("what the peer sent is not TLS".into()));
+        assert_eq!(error, Error::NotTls(None));
         assert!(error.to_string().contains("not TLS"));
     }
 }

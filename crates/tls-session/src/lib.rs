@@ -38,6 +38,7 @@ pub use gate::Verdict;
 pub use info::SessionInfo;
 pub use key_log::KeyLog;
 pub use phase::{Ending, Event, Phase, Progress};
+pub use plain::Foreign;
 pub use session::{MAX_WRITE, Session};
 pub use sink::{PlaintextSink, SliceSink};
 pub use trace::{Direction, Trace};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tcl_stubs::{Interp, Obj};
-use tls_certs::{CertStore, Identity, TrustAnchors};
+use tls_certs::{CertError, CertStore, Identity, TrustAnchors};
 use tls_session::Protocols;
 
 use super::{Body, elements, parse_options, wrong_args};
@@ -143,7 +143,12 @@ fn check_strength(limits: &[i64]) -> Result<(), Failure> {
 fn identity(handle: &Obj) -> Result<Identity, Failure> {
     let held: HeldCertificate = handles::look_up(&handle.to_text())?;
     let companions = held.store.map(|store| store.contents()).unwrap_or_default();
-    Ok(Identity::new(&held.certificate, &companions)?)
+    Identity::new(&held.certificate, &companions).map_err(|error| match error {
+        CertError::NoPrivateKey => {
+            Failure::WithoutKey { handle: handle.to_text(), subject: held.certificate.subject().rfc4514() }
+        }
+        error => error.into(),
+    })
 }
 
 fn protocol_versions(names: &[Obj]) -> Result<Protocols, Failure> {
