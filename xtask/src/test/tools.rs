@@ -7,7 +7,7 @@ use crate::tcl::{Line, Tclsh};
 use crate::{apt, process};
 
 /// A program that a suite may need: how to see that it is there, and the Debian package that has it.
-const PROGRAMS: [(&str, &str, &str); 8] = [
+const PROGRAMS: [(&str, &str, &str); 9] = [
     ("openssl", "version", "openssl"),
     ("curl", "--version", "curl"),
     ("gnutls-cli", "--version", "gnutls-bin"),
@@ -16,6 +16,7 @@ const PROGRAMS: [(&str, &str, &str); 8] = [
     ("javac", "--version", "default-jdk-headless"),
     ("chromium", "--version", "chromium"),
     ("certutil", "--build-flags", "libnss3-tools"),
+    ("tshark", "--version", "tshark"),
 ];
 
 /// Installs what is missing; returns a remark for each thing that cannot be had, whose tests then skip themselves.
