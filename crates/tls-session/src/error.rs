@@ -75,9 +75,14 @@ impl Error {
 }
 
 impl Error {
-    /// This error; or, if that is that the peer speaks something else than TLS, what it is.
-    pub(crate) fn or_foreign(self, what: Option<Foreign>) -> Self {
-        if self == Self::NotTls(None) { Self::NotTls(what) } else { self }
+    /// This error, if it is that something is not TLS, by where it came: at the beginning it may be `foreign`, later
+    /// it is damage.
+    pub(crate) fn where_it_came(self, is_first: bool, foreign: Option<Foreign>) -> Self {
+        match self {
+            Self::NotTls(_) if is_first => Self::NotTls(foreign),
+            Self::NotTls(_) => Self::Protocol("a record has an unknown type or version".into()),
+            other => other,
+        }
     }
 }
 

@@ -408,10 +408,8 @@ impl Session {
         let ((discard, outcome), notes) =
             witness::observe(|| engine.step(incoming.window(), intent, outgoing, &mut deliver));
         // What is no TLS from its first byte on may be something that is known.
-        let foreign = match &outcome {
-            Err(_) if engine.state().protocol_version().is_none() => plain::recognise(incoming.window()),
-            _ => None,
-        };
+        let is_first = engine.state().protocol_version().is_none();
+        let foreign = if outcome.is_err() && is_first { plain::recognise(incoming.window()) } else { None };
         incoming.discard(discard);
         self.identity = notes.identity.or(self.identity.take());
         self.server_name = notes.server_name.or(self.server_name.take());
@@ -427,7 +425,7 @@ impl Session {
         }
         outcome.map_err(|error| {
             self.alert = trace::alert_for(&error, self.engine.is_handshaking());
-            Error::from_rustls(error).or_foreign(foreign)
+            Error::from_rustls(error).where_it_came(is_first, foreign)
         })
     }
 
