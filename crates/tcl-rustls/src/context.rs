@@ -8,7 +8,7 @@ use tls_session::Session;
 
 use crate::failure::Failure;
 use crate::handles::{self, HeldCertificate};
-use crate::state::State;
+use crate::state::{Role, State};
 use crate::stepper::Stepper;
 
 /// What is known of the two sides' certificates.
@@ -40,9 +40,10 @@ impl Context {
     /// A channel drives it, or an earlier call has panicked.
     pub(crate) fn stepper(&self) -> Result<MutexGuard<'_, Stepper>, Failure> {
         let stepper = self.stepper.as_ref().ok_or_else(not_by_hand)?;
-        stepper.lock().map_err(|_| {
-            let error = tls_session::Error::Internal("an earlier call on this security context panicked".to_owned());
-            Failure::Session { error, negotiating: false }
+        stepper.lock().map_err(|poisoned| Failure::Session {
+            error: tls_session::Error::Internal("an earlier call on this security context panicked".to_owned()),
+            negotiating: false,
+            role: Role::of(poisoned.into_inner().session()),
         })
     }
 

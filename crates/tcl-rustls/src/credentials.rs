@@ -211,5 +211,6 @@ fn check(role: Option<Role>, parameters: &Parameters) -> Result<(), Failure> {
 
 /// A session or configuration that cannot even begin.
 pub(crate) fn configuration_failure(error: tls_session::Error) -> Failure {
-    Failure::Session { error, negotiating: true }
+    // Nothing of the peer's is in it, so the role does not matter.
+    Failure::Session { error, negotiating: true, role: Role::Client }
 }

@@ -11,6 +11,7 @@ use crate::fault::{Fault, Injection};
 use crate::negotiate::Within;
 use crate::pump::{Pump, Reads, Sent};
 use crate::state::{Role, Settings, Stage, State};
+use crate::trace::TraceEvent;
 use crate::{linger, negotiate};
 
 /// The driver of one TLS channel.
@@ -222,6 +223,7 @@ impl ChannelDriver for TlsChannel {
         } else {
             pump.abort();
         }
+        pump.trace_event(|| TraceEvent::Closed);
         linger::release(pump, blocking);
         Ok(())
     }

@@ -1,8 +1,11 @@
 //! Everything that can go wrong, as data, and the one place that turns it into Tcl's messages and error codes.
 
 use tcl_stubs::{ChannelError, Errno, Error, Interp};
-use tls_certs::{CertError, PeerNameError, VerifyError};
+use tls_certs::{CertError, PeerNameError, VerifyError, shown};
 use tls_session::{Alert, TicketKeyError};
+
+use crate::hint;
+use crate::state::Role;
 
 /// Error codes of the Windows security interface, by which scripts tell failures apart.
 mod code {
@@ -26,7 +29,7 @@ pub(crate) enum Failure {
     /// The wrong number of arguments; the usage.
     WrongArguments(String),
     /// The TLS session failed, before it was open or later.
-    Session { error: tls_session::Error, negotiating: bool },
+    Session { error: tls_session::Error, negotiating: bool, role: Role },
     /// The channel below failed.
     Below(ChannelError),
     /// The handshake was not complete in time.
@@ -53,6 +56,8 @@ pub(crate) enum Failure {
     TicketKeys { name: String, error: TicketKeyError },
     /// There is no certificate to give.
     NoCertificate(&'static str),
+    /// A certificate without its private key, where that is needed; its handle and its subject.
+    WithoutKey { handle: String, subject: String },
     /// Something of the module's that this version does not offer.
     Unsupported(String),
 }
@@ -65,7 +70,7 @@ impl Failure {
             Self::WrongArguments(usage) => {
                 Error::new(format!("wrong # args: should be {usage}")).with_code(["TWAPI", "BADARGS"])
             }
-            Self::Session { error, negotiating } => session_error(error, *negotiating),
+            Self::Session { error, negotiating, role } => session_error(error, *negotiating, *role),
             Self::Below(ChannelError::Message(error)) | Self::Script(error) => error.clone(),
             Self::Below(ChannelError::System(errno)) => {
                 Error::new(format!("system error {}", errno.0)).with_code(["POSIX", "UNKNOWN"])
@@ -102,6 +107,12 @@ impl Failure {
                 let file = if name.is_empty() { String::new() } else { format!(" in \"{name}\"") };
                 Error::new(format!("Unusable ticket keys{file}: {error}.")).with_code(["TWAPI", "BADARGS"])
             }
+            Self::WithoutKey { handle, subject } => Error::new(format!(
+                "The certificate {handle} of \"{}\" comes without its private key. Take it from a store that was read \
+                 together with the key.",
+                shown(subject)
+            ))
+            .with_code(["TWAPI", "CERTIFICATE"]),
             Self::NoCertificate(what) => win32(what.to_string(), code::NO_CREDENTIALS),
             Self::Unsupported(what) => {
                 Error::new(format!("{what} is not supported by this version")).with_code(["TWAPI", "UNSUPPORTED"])
@@ -175,7 +186,7 @@ fn alert_code(alert: Alert) -> &'static str {
     }
 }
 
-fn session_error(error: &tls_session::Error, negotiating: bool) -> Error {
+fn session_error(error: &tls_session::Error, negotiating: bool, role: Role) -> Error {
     use tls_session::Error as E;
     let code = match error {
         E::Certificate(fault) => verification_code(fault),
@@ -202,13 +213,22 @@ fn session_error(error: &tls_session::Error, negotiating: bool) -> Error {
         }
         _ => code::ILLEGAL_MESSAGE,
     };
-    let text = error.to_string();
-    let message = if negotiating {
-        format!("SSL/TLS negotiation failed. {}.", sentence(&text))
-    } else {
-        format!("TLS connection failed. {}.", sentence(&text))
+    let text = sentence(&error.to_string());
+    let begin = if negotiating { "SSL/TLS negotiation failed." } else { "TLS connection failed." };
+    let message = match hint::for_error(error, role) {
+        Some(hint) => format!("{begin} {text}. {hint}."),
+        None => format!("{begin} {text}."),
     };
     win32(message, code)
+}
+
+/// Why a certificate was refused, and what can be done about it.
+pub(crate) fn verification_text(fault: &VerifyError, role: Role) -> String {
+    let text = sentence(&fault.to_string());
+    match hint::for_certificate(fault, role) {
+        Some(hint) => format!("{text}. {hint}."),
+        None => format!("{text}."),
+    }
 }
 
 fn negotiation_failed(why: &str) -> Error {
@@ -225,7 +245,7 @@ fn certificate_error(error: &CertError) -> Error {
 }
 
 /// With a capital at its start and no full stop at its end.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let text = text.trim_end_matches('.');
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
@@ -248,7 +268,8 @@ mod tests {
 
     #[test]
     fn the_end_of_the_connection_while_negotiating() {
-        let failure = Failure::Session { error: tls_session::Error::HandshakeEof, negotiating: true };
+        let failure =
+            Failure::Session { error: tls_session::Error::HandshakeEof, negotiating: true, role: Role::Client };
         assert_eq!(code_of(&failure), ["TWAPI", "TLS", "NEGOTIATE", "EOF"]);
     }
 
@@ -265,7 +286,8 @@ mod tests {
             (50, code::ILLEGAL_MESSAGE),
         ] {
             let alert = Alert { code: alert };
-            let failure = Failure::Session { error: tls_session::Error::PeerAlert(alert), negotiating: true };
+            let failure =
+                Failure::Session { error: tls_session::Error::PeerAlert(alert), negotiating: true, role: Role::Client };
             let error = failure.to_error();
             assert_eq!(error.code()[..2], ["TWAPI_WIN32".to_owned(), expected.to_owned()]);
             assert!(error.message().contains(alert.name()), "{}", error.message());

@@ -12,7 +12,9 @@ mod driver;
 mod failure;
 mod fault;
 mod handles;
+mod hint;
 mod interest;
+mod keylog;
 mod linger;
 mod listener;
 mod negotiate;
@@ -23,6 +25,7 @@ mod pump;
 mod state;
 mod stepper;
 mod ticket_files;
+mod trace;
 
 /// Wipes what is freed where a library that does not do so itself handles private keys.
 #[global_allocator]

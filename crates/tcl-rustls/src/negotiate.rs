@@ -12,6 +12,7 @@ use crate::driver::{self, TlsChannel};
 use crate::failure::Failure;
 use crate::pump::{Deadline, Goal, NoRoom, Outcome, Reads};
 use crate::state::{Stage, State, Verifier};
+use crate::trace::TraceEvent;
 
 /// Where a handshake is driven from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +162,7 @@ impl State {
         }
         let refusal = match answer {
             Ok(true) => {
+                self.trace_event(|| TraceEvent::Judged(Ok(())));
                 self.pump()?.session.verdict(Verdict::Accept);
                 self.stage = Stage::Negotiating;
                 return Ok(());
@@ -168,6 +170,7 @@ impl State {
             Ok(false) => Failure::VerifierRefused,
             Err(failure) => failure,
         };
+        self.trace_event(|| TraceEvent::Judged(Err(refusal.clone())));
         self.pump()?.session.verdict(Verdict::Reject);
         self.fail(refusal.clone());
         Err(refusal)

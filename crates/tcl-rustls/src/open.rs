@@ -9,11 +9,13 @@ use tls_session::Session;
 use crate::credentials::{Credentials, configuration_failure};
 use crate::driver::{self, TlsChannel};
 use crate::failure::Failure;
+use crate::keylog;
 use crate::linger;
 use crate::negotiate;
 use crate::options::Common;
 use crate::pump::{Deadline, Pump};
 use crate::state::{Role, Verifier};
+use crate::trace;
 
 /// What channels made by `tls_socket` have as their `-buffersize`, in bytes: several records at once.
 const SOCKET_BUFFER_SIZE: &str = "65536";
@@ -43,7 +45,7 @@ pub(crate) fn client_session(common: &Common, peer: &PeerName) -> Result<Session
     if let Some(Verifier { interp, command }) = &common.settings.verifier {
         config = config.with_partition(&format!("{interp:?} {command}"));
     }
-    Session::client(&config, peer).map_err(configuration_failure)
+    Session::client(&keylog::client(config), peer).map_err(configuration_failure)
 }
 
 /// A server's session.
@@ -63,7 +65,7 @@ pub(crate) fn server_session(
         // The same in each process that shares the ticket keys.
         config = config.with_partition(&verifier.command);
     }
-    Session::server(&config).map_err(configuration_failure)
+    Session::server(&keylog::server(config)).map_err(configuration_failure)
 }
 
 /// Makes the TLS channel on top of `parent` and makes it known to the interpreter. Nothing moves yet.
@@ -95,8 +97,13 @@ pub(crate) fn channel(
     let driver = TlsChannel::new(Pump::new(session, parent, early), role, common.settings.clone(), blocking);
     let chan = Channel::create("tls", Events::BOTH, driver);
     let weak = chan.downgrade();
+    let trace = trace::of_channel(interp.id(), chan.name(), role);
     chan.driver().with(|state| {
-        if let Some(pump) = &state.pump {
+        if let Some(pump) = state.pump.as_mut() {
+            if trace.is_some() {
+                pump.session.trace();
+                pump.trace = trace;
+            }
             pump.parent.on_event(move |events| weak.handle(|chan| driver::on_parent_event(chan, events)));
         }
     })?;

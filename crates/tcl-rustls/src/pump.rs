@@ -8,6 +8,8 @@ use tcl_stubs::{ChannelError, Errno, Events, InputBuffer, Parent};
 use tls_session::{Error, Event, PlaintextSink, Session};
 
 use crate::failure::Failure;
+use crate::state::Role;
+use crate::trace::Trace;
 
 /// A session and the channel that carries its records.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Pump {
     early: Vec<u8>,
     early_taken: usize,
     reached: Reached,
+    /// Where to tell what happens, if anyone wants to know.
+    pub(crate) trace: Option<Trace>,
     /// Until when a blocking handshake may wait.
     pub(crate) deadline: Option<Deadline>,
 }
@@ -99,6 +103,7 @@ impl Pump {
             early,
             early_taken: 0,
             reached: Reached::Nothing,
+            trace: None,
             deadline: None,
         }
     }
@@ -108,6 +113,7 @@ impl Pump {
         let mut reads = reads;
         loop {
             let processed = self.session.process(sink);
+            self.trace_session();
             let held = goal == Goal::Handshake { data_follows: true } && self.session.is_open();
             // An alert leaves even where processing failed, and does not mask the error.
             let sent = if held { Ok(Sent::Blocked) } else { self.send() };
@@ -189,6 +195,7 @@ impl Pump {
         if self.session.needs_processing() && !self.session.has_plaintext() && self.session.ending().is_none() {
             // The session keeps its error, for the read that will ask.
             let _ = self.session.process(&mut NoRoom);
+            self.trace_session();
             let _ = self.send();
         }
     }
@@ -293,8 +300,9 @@ impl Pump {
         }
     }
 
-    fn session_failure(&self, error: Error) -> Failure {
-        Failure::Session { error, negotiating: self.reached < Reached::Open }
+    pub(crate) fn session_failure(&self, error: Error) -> Failure {
+        let role = if self.session.is_client() { Role::Client } else { Role::Server };
+        Failure::Session { error, negotiating: self.reached < Reached::Open, role }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tcl_stubs::{ChannelError, Events, InputBuffer, InterpId, Timer, WeakChannel};
-use tls_session::Ending;
+use tls_session::{Ending, Session};
 
 use crate::accept::Accepted;
 use crate::context::{Context, ContextHandle};
@@ -14,6 +14,7 @@ use crate::driver::{self, TlsChannel};
 use crate::failure::Failure;
 use crate::interest::{Progress, Situation};
 use crate::pump::{Deadline, Goal, Input, NoRoom, Outcome, Pump, Reads, Sent};
+use crate::trace::TraceEvent;
 
 /// All that changes about a channel.
 pub(crate) struct State {
@@ -59,6 +60,13 @@ pub(crate) struct Verifier {
 pub(crate) enum Role {
     Client,
     Server,
+}
+
+impl Role {
+    /// This side of a session.
+    pub(crate) fn of(session: &Session) -> Self {
+        if session.is_client() { Self::Client } else { Self::Server }
+    }
 }
 
 /// Where the channel is in its life.
@@ -117,6 +125,7 @@ impl State {
     /// Makes `failure` the channel's failure, for every later call, and ends the connection: the peer shall hear of it
     /// now, not when the script closes the channel.
     pub(crate) fn fail(&mut self, failure: Failure) {
+        self.trace_event(|| TraceEvent::Failed(failure.clone()));
         self.stage = Stage::Failed(failure);
         self.limit = None;
         self.deadline = None;
@@ -211,8 +220,8 @@ impl State {
             }
             // Encrypted before anything is sent: what waits already, such as our last flight, leaves with the data.
             if self.covered == 0 {
-                let taken = self.pump()?.session.write(bytes);
-                self.covered = taken.map_err(|error| Failure::Session { error, negotiating: false })?;
+                let pump = self.pump()?;
+                self.covered = pump.session.write(bytes).map_err(|error| pump.session_failure(error))?;
             }
             match self.pump()?.send().map_err(Failure::Below)? {
                 Sent::Blocked => return Err(Failure::Below(ChannelError::WOULD_BLOCK)),

@@ -6,6 +6,7 @@ use crate::channel::OsHandle;
 use crate::error::Errno;
 use crate::events::Events;
 
+pub use imp::has_foreign_rights;
 pub(crate) use imp::{fits_select, next_fits_select, set_nodelay, wait};
 
 #[cfg(unix)]
@@ -19,6 +20,25 @@ mod imp {
 
     fn descriptor(handle: OsHandle) -> Option<RawFd> {
         RawFd::try_from(handle.0.addr()).ok()
+    }
+
+    /// True if this process has been given rights that its user does not have, by the setuid or setgid bit of its
+    /// file or, on Linux, by the file's capabilities: then its environment must not be trusted.
+    pub fn has_foreign_rights() -> bool {
+        // SAFETY: none of these functions has a condition, and none fails.
+        let differ = unsafe { libc::geteuid() != libc::getuid() || libc::getegid() != libc::getgid() };
+        differ || was_started_with_more_rights()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn was_started_with_more_rights() -> bool {
+        // SAFETY: reads what the kernel has left for the process.
+        unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn was_started_with_more_rights() -> bool {
+        false
     }
 
     /// True if `select` can watch the descriptor.
@@ -72,6 +92,11 @@ mod imp {
     use std::os::windows::io::{FromRawSocket, RawSocket};
 
     use super::{Duration, Errno, Events, OsHandle};
+
+    /// Windows has no such files.
+    pub fn has_foreign_rights() -> bool {
+        false
+    }
 
     /// Tcl on Windows waits for messages, which know no limit.
     pub(crate) fn fits_select(_handle: OsHandle) -> bool {

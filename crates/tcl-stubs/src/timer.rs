@@ -50,8 +50,8 @@ impl Timer {
     }
 }
 
-/// Calls `action` from the event loop, soon.
-pub(crate) fn later(action: impl FnOnce() + Send + 'static) {
+/// Calls `action` from the event loop of this thread, soon; never, if the thread ends before.
+pub fn later(action: impl FnOnce() + Send + 'static) {
     let action: Box<Box<dyn FnOnce() + Send>> = Box::new(Box::new(action));
     // SAFETY: the action is given back to `run`, once; if the thread ends before, it is leaked.
     unsafe { sys::create_timer_handler(0, run, Box::into_raw(action).cast()) };

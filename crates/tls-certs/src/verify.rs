@@ -347,11 +347,14 @@ mod tests {
         assert_eq!(verify(not_before), Ok(()));
         let late = not_after + 1;
         let expired = VerifyError::Expired { not_after, now: late };
-        assert_eq!(expired.to_string(), "the certificate expired on 2026-06-01 00:00:00 UTC");
+        let text = "the certificate expired on 2026-06-01 00:00:00 UTC; the clock here says 2026-06-01 00:00:01 UTC";
+        assert_eq!(expired.to_string(), text);
         assert_eq!(verify(late), Err(expired));
         let early = not_before - 1;
         let not_yet = VerifyError::NotYetValid { not_before, now: early };
-        assert_eq!(not_yet.to_string(), "the certificate is not valid before 2024-06-01 00:00:00 UTC");
+        let text =
+            "the certificate is not valid before 2024-06-01 00:00:00 UTC; the clock here says 2024-05-31 23:59:59 UTC";
+        assert_eq!(not_yet.to_string(), text);
         assert_eq!(verify(early), Err(not_yet));
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::datetime::Utc;
+use crate::shown::{listed, shown};
 
 /// Why a peer's certificate is not accepted.
 ///
@@ -76,26 +77,29 @@ impl fmt::Display for VerifyError {
         match self {
             Self::UntrustedRoot { root } if root.is_empty() => f.write_str("the certificate's issuer is not trusted"),
             Self::UntrustedRoot { root } => {
-                write!(f, "the certificate's issuer \"{root}\" is not trusted")
+                write!(f, "the certificate's issuer \"{}\" is not trusted", shown(root))
             }
             Self::PartialChain { issuer } => write!(
                 f,
-                "the certificate's issuer \"{issuer}\" is neither trusted nor part of the chain that the peer sent"
+                "the certificate's issuer \"{}\" is neither trusted nor part of the chain that the peer sent",
+                shown(issuer)
             ),
-            Self::Expired { not_after, .. } => {
-                write!(f, "the certificate expired on {}", Utc(*not_after))
+            Self::Expired { not_after, now } => {
+                write!(f, "the certificate expired on {}; the clock here says {}", Utc(*not_after), Utc(*now))
             }
-            Self::NotYetValid { not_before, .. } => {
-                write!(f, "the certificate is not valid before {}", Utc(*not_before))
+            Self::NotYetValid { not_before, now } => {
+                write!(f, "the certificate is not valid before {}; the clock here says {}", Utc(*not_before), Utc(*now))
             }
-            Self::NameMismatch { wanted, presented } => match presented.split_last() {
-                None => write!(f, "the certificate holds no host name or address, so it is not for {wanted}"),
-                Some((only, [])) => write!(f, "the certificate is for {only}, not {wanted}"),
-                Some((last, others)) => {
-                    write!(f, "the certificate is for {} and {last}, not {wanted}", others.join(", "))
-                }
-            },
-            Self::WrongUsage => f.write_str("the certificate is not for this use"),
+            Self::NameMismatch { wanted, presented } if presented.is_empty() => {
+                write!(f, "the certificate holds no host name or address, so it is not for {}", shown(wanted))
+            }
+            Self::NameMismatch { wanted, presented } => {
+                write!(f, "the certificate is for {}, not {}", listed(presented), shown(wanted))
+            }
+            Self::WrongUsage => f.write_str(
+                "the certificate is not for this use: its extended key usage must name the authentication of servers \
+                 for a server, that of clients for a client",
+            ),
             Self::NotPossessed => f.write_str("the peer did not prove that it has the private key of its certificate"),
             Self::BadSignature => f.write_str("a certificate of the chain was not signed by the issuer that it names"),
             Self::Revoked => f.write_str("the certificate was revoked"),
@@ -109,13 +113,37 @@ impl fmt::Display for VerifyError {
             Self::UnknownCriticalExtension => {
                 f.write_str("the certificate has a critical extension that is not understood")
             }
-            Self::BadEncoding(detail) => write!(f, "the certificate is malformed: {detail}"),
+            Self::BadEncoding(detail) => write!(f, "the certificate is malformed: {}", shown(detail)),
             Self::UnsupportedAlgorithm => {
                 f.write_str("a certificate of the chain is signed with an algorithm or key that is not supported")
             }
-            Self::Other(detail) => write!(f, "the certificate is not acceptable: {detail}"),
+            Self::Other(detail) => write!(f, "the certificate is not acceptable: {}", shown(detail)),
         }
     }
 }
 
 impl std::error::Error for VerifyError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_short_and_harmless_whatever_the_certificate_holds() {
+        let evil = "\u{1b}]0;owned\u{7}\n".repeat(1000);
+        let many = vec![evil.clone(); 1000];
+        for error in [
+            VerifyError::UntrustedRoot { root: evil.clone() },
+            VerifyError::PartialChain { issuer: evil.clone() },
+            VerifyError::NameMismatch { wanted: "a.example".to_owned(), presented: many },
+            VerifyError::BadEncoding(evil.clone()),
+            VerifyError::Other(evil),
+        ] {
+            let text = error.to_string();
+            assert!(text.chars().count() < 2500 && !text.contains(char::is_control), "{text}");
+        }
+        let (wanted, presented) = ("b.example".to_owned(), ["a.example", "*.c.example"].map(str::to_owned).to_vec());
+        let mismatch = VerifyError::NameMismatch { wanted, presented };
+        assert_eq!(mismatch.to_string(), "the certificate is for a.example and *.c.example, not b.example");
+    }
+}

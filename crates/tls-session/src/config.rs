@@ -11,6 +11,7 @@ use tls_certs::{ClientCertPolicy, Identity, TrustAnchors};
 
 use crate::bounding::Bounding;
 use crate::error::Error;
+use crate::key_log::{Keeper, KeyLog};
 use crate::resolver::{ClientIdentities, ServerIdentities};
 use crate::resumption::Resumption;
 use crate::sessions::SessionStore;
@@ -163,6 +164,14 @@ impl ClientConfig {
         config.alpn_protocols = alpn;
         Ok(Self { rustls: Arc::new(config), ..self.clone() })
     }
+
+    /// The same configuration, whose sessions have their secrets logged.
+    #[must_use]
+    pub fn with_key_log(&self, key_log: Arc<dyn KeyLog>) -> Self {
+        let mut config = rustls::ClientConfig::clone(&self.rustls);
+        config.key_log = Arc::new(Keeper(key_log));
+        Self { rustls: Arc::new(config), ..self.clone() }
+    }
 }
 
 impl fmt::Debug for ClientConfig {
@@ -183,6 +192,8 @@ pub struct ServerConfig {
     pub(crate) partition: Arc<str>,
     /// Digest of what is asked of clients.
     policy: [u8; 32],
+    /// A client's certificate is verified during the handshake.
+    pub(crate) verifies: bool,
 }
 
 impl ServerConfig {
@@ -198,6 +209,7 @@ impl ServerConfig {
         }
         let provider = options.ciphers.provider();
         let digest = policy_digest(&options.client_certificate, options.verdict);
+        let verifies = matches!(options.client_certificate, ClientCertificate::AskedAndVerified(_));
         let policy = match options.client_certificate {
             ClientCertificate::NotAsked => None,
             ClientCertificate::Asked => Some(ClientCertPolicy::Requested),
@@ -215,7 +227,8 @@ impl ServerConfig {
         let mut config = builder.with_cert_resolver(Arc::new(identities));
         config.alpn_protocols = options.alpn;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        let config = Self { rustls: Arc::new(config), verdict: options.verdict, partition: "".into(), policy: digest };
+        let config =
+            Self { rustls: Arc::new(config), verdict: options.verdict, verifies, partition: "".into(), policy: digest };
         Ok(config.with_resumption(&Resumption::default()))
     }
 
@@ -250,6 +263,14 @@ impl ServerConfig {
         let mut config = RustlsServerConfig::clone(&self.rustls);
         config.alpn_protocols = alpn;
         Ok(Self { rustls: Arc::new(config), ..self.clone() })
+    }
+
+    /// The same configuration, whose sessions have their secrets logged.
+    #[must_use]
+    pub fn with_key_log(&self, key_log: Arc<dyn KeyLog>) -> Self {
+        let mut config = rustls::ServerConfig::clone(&self.rustls);
+        config.key_log = Arc::new(Keeper(key_log));
+        Self { rustls: Arc::new(config), ..self.clone() }
     }
 }
 

@@ -80,6 +80,10 @@ impl Engine {
         }
     }
 
+    pub(crate) fn is_client(&self) -> bool {
+        matches!(self, Self::Client(_))
+    }
+
     pub(crate) fn is_handshaking(&self) -> bool {
         self.state().is_handshaking()
     }

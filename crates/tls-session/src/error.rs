@@ -5,6 +5,8 @@ use std::fmt;
 use rustls::{InvalidMessage, PeerIncompatible};
 use tls_certs::VerifyError;
 
+use crate::plain::Foreign;
+
 /// The error of a session. The first one is kept and comes back from every later call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -14,7 +16,9 @@ pub enum Error {
     Certificate(VerifyError),
     /// The peer ended the session with a fatal alert (RFC 8446, section 6.2).
     PeerAlert(Alert),
-    /// The peer sent something that is no TLS, or broke the rules of the protocol.
+    /// What the peer sent is no TLS; if known, what it is.
+    NotTls(Option<Foreign>),
+    /// The peer broke the rules of the protocol.
     Protocol(String),
     /// The two sides share no protocol version, cipher suite, key exchange, signature scheme or
     /// application protocol.
@@ -57,7 +61,7 @@ impl Error {
             E::PeerIncompatible(what) => Self::NoCommonParameters(incompatibility(&what)),
             E::NoApplicationProtocol => Self::NoCommonParameters("no application protocol in common".into()),
             E::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
-                Self::Protocol("what the peer sent is not TLS".into())
+                Self::NotTls(None)
             }
             error @ (E::InappropriateMessage { .. }
             | E::InappropriateHandshakeMessage { .. }
@@ -70,6 +74,18 @@ impl Error {
     }
 }
 
+impl Error {
+    /// This error, if it is that something is not TLS, by where it came: at the beginning it may be `foreign`, later
+    /// it is damage.
+    pub(crate) fn where_it_came(self, is_first: bool, foreign: Option<Foreign>) -> Self {
+        match self {
+            Self::NotTls(_) if is_first => Self::NotTls(foreign),
+            Self::NotTls(_) => Self::Protocol("a record has an unknown type or version".into()),
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -77,6 +93,8 @@ impl fmt::Display for Error {
             Self::PeerAlert(alert) => {
                 write!(f, "the peer refused the connection with the alert {alert}")
             }
+            Self::NotTls(None) => f.write_str("what the peer sent is not TLS"),
+            Self::NotTls(Some(what)) => write!(f, "what the peer sent is not TLS but {what}"),
             Self::Protocol(what) => write!(f, "the peer does not keep to the TLS protocol: {what}"),
             Self::NoCommonParameters(what) => {
                 write!(f, "the two sides cannot agree: {what}")
@@ -196,7 +214,7 @@ mod tests {
     #[test]
     fn plain_text_is_told_from_broken_tls() {
         let error = Error::from_rustls(InvalidMessage::InvalidContentType.into());
-        assert_eq!(error, Error::Protocol("what the peer sent is not TLS".into()));
+        assert_eq!(error, Error::NotTls(None));
         assert!(error.to_string().contains("not TLS"));
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn describe(
     }
 }
 
-fn protocol(version: ProtocolVersion) -> Option<&'static str> {
+pub(crate) fn protocol(version: ProtocolVersion) -> Option<&'static str> {
     match version {
         ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
         ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
@@ -45,7 +45,7 @@ fn protocol(version: ProtocolVersion) -> Option<&'static str> {
 }
 
 /// rustls calls the suites of TLS 1.3 `TLS13_…`.
-fn cipher(suite: CipherSuite) -> String {
+pub(crate) fn cipher(suite: CipherSuite) -> String {
     let name = format!("{suite:?}");
     match name.strip_prefix("TLS13_") {
         Some(rest) => format!("TLS_{rest}"),

@@ -22,7 +22,9 @@ mod engine;
 mod error;
 mod gate;
 mod info;
+mod key_log;
 mod phase;
+mod plain;
 mod pool;
 mod resolver;
 mod resumption;
@@ -33,6 +35,7 @@ mod stapling;
 mod strength;
 mod ticket_keys;
 mod tickets;
+mod trace;
 mod witness;
 
 pub use config::{
@@ -41,9 +44,12 @@ pub use config::{
 pub use error::{Alert, Error};
 pub use gate::Verdict;
 pub use info::SessionInfo;
+pub use key_log::KeyLog;
 pub use phase::{Ending, Event, Phase, Progress};
+pub use plain::Foreign;
 pub use resumption::Resumption;
 pub use session::{MAX_WRITE, Session};
 pub use sink::{PlaintextSink, SliceSink};
 pub use strength::CipherStrength;
 pub use ticket_keys::{TicketKeyError, TicketKeySource, TicketKeys};
+pub use trace::{Direction, Trace};

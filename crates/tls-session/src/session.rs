@@ -11,11 +11,13 @@ use crate::buffer::{Incoming, Outgoing};
 use crate::config::{ClientConfig, ServerConfig};
 use crate::continuity::{Circumstances, Continuity, Known};
 use crate::engine::{Engine, Intent, Step};
-use crate::error::Error;
+use crate::error::{Alert, Error};
 use crate::gate::{Gate, Verdict};
 use crate::info::{self, SessionInfo};
 use crate::phase::{Ending, Event, Phase, Progress};
+use crate::plain;
 use crate::sink::{Leftover, PlaintextSink, SliceSink};
+use crate::trace::{self, Aftermath, Direction, Trace, Tracer};
 use crate::witness::{self, Notes};
 
 /// The most plaintext that one [`Session::write`] takes, in bytes.
@@ -41,6 +43,11 @@ pub struct Session {
     stapled: Option<Vec<u8>>,
     issuers: Vec<Vec<u8>>,
     continuity: Continuity,
+    /// The certificate that the peer presents is verified during the handshake.
+    verifies: bool,
+    tracer: Option<Box<Tracer>>,
+    /// The alert that belongs to the latest error of rustls, where that is certain.
+    alert: Option<Alert>,
 }
 
 impl Session {
@@ -51,12 +58,16 @@ impl Session {
     /// # Errors
     /// [`Error::Internal`] if no random numbers or keys can be made.
     pub fn client(config: &ClientConfig, name: &PeerName) -> Result<Self, Error> {
-        let mut continuity = Continuity::client(config.sessions.as_ref(), &config.partition, name.to_rustls());
+        let continuity = Continuity::client(config.sessions.as_ref(), &config.partition, name.to_rustls());
+        Self::begin(config, name, continuity)
+    }
+
+    fn begin(config: &ClientConfig, name: &PeerName, mut continuity: Continuity) -> Result<Self, Error> {
         let (engine, notes) =
             witness::observe(continuity.notes(None), || Engine::client(&config.rustls, name.to_rustls()));
         continuity.note(Known { bound: None, group: None, offered: notes.offered }, 0);
         let engine = engine.map_err(Error::from_rustls)?;
-        let mut session = Self::new(engine, config.verdict, continuity);
+        let mut session = Self::new(engine, config.verdict, !config.verdict, continuity);
         session.server_name = Some(name.to_string());
         Ok(session)
     }
@@ -70,8 +81,9 @@ impl Session {
         if !config.verdict {
             return Err(Error::Configuration("a name is needed to verify the server's certificate".into()));
         }
-        // Addresses are not sent, and nobody compares this one.
-        let mut session = Self::client(config, &PeerName::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))?;
+        // Addresses are not sent, and nobody compares this one. No session is kept for it: it stands for any server.
+        let nobody = PeerName::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let mut session = Self::begin(config, &nobody, Continuity::default())?;
         session.server_name = None;
         Ok(session)
     }
@@ -83,7 +95,7 @@ impl Session {
     pub fn server(config: &ServerConfig) -> Result<Self, Error> {
         let engine = Engine::server(&config.rustls);
         let engine = engine.map_err(Error::from_rustls)?;
-        Ok(Self::new(engine, config.verdict, Continuity::server(&config.partition)))
+        Ok(Self::new(engine, config.verdict, config.verifies, Continuity::server(&config.partition)))
     }
 
     /// Where ciphertext from the transport goes. Empty only when the buffer is full:
@@ -189,6 +201,7 @@ impl Session {
         if let Phase::Open { write_closed, .. } = &mut self.phase {
             *write_closed = true;
         }
+        self.tell(|_| Trace::CloseNotify { direction: Direction::Sent });
         Ok(())
     }
 
@@ -227,6 +240,11 @@ impl Session {
     /// Where the session is.
     pub fn phase(&self) -> Phase {
         self.phase.clone()
+    }
+
+    /// Whether this side is the client.
+    pub fn is_client(&self) -> bool {
+        self.engine.is_client()
     }
 
     /// Whether the session is not open yet: handshake or verdict are outstanding.
@@ -294,6 +312,18 @@ impl Session {
         &self.issuers
     }
 
+    /// From now on what happens is told by [`poll_trace`](Self::poll_trace). To be called before the first
+    /// [`process`](Self::process), else what happened before is told late or not at all.
+    pub fn trace(&mut self) {
+        self.tracer.get_or_insert_default();
+    }
+
+    /// The next step of the session's course, oldest first; nothing without [`trace`](Self::trace). There are few in
+    /// a session, however long it lasts.
+    pub fn poll_trace(&mut self) -> Option<Trace> {
+        self.tracer.as_mut()?.next()
+    }
+
     /// Gives the memory of empty buffers back; to be called when nothing is pending. A few
     /// are kept for other sessions of the same thread.
     pub fn release_idle_buffers(&mut self) {
@@ -307,7 +337,7 @@ impl Session {
         self.incoming.footprint() + self.outgoing.footprint() + self.leftover.footprint()
     }
 
-    fn new(engine: Engine, verdict: bool, continuity: Continuity) -> Self {
+    fn new(engine: Engine, verdict: bool, verifies: bool, continuity: Continuity) -> Self {
         Self {
             engine,
             incoming: Incoming::default(),
@@ -323,6 +353,9 @@ impl Session {
             stapled: None,
             issuers: Vec::new(),
             continuity,
+            verifies,
+            tracer: None,
+            alert: None,
         }
     }
 
@@ -430,6 +463,9 @@ impl Session {
         let shown = window.len();
         let ((discard, outcome), notes) =
             witness::observe(known, || engine.step(window, intent, outgoing, &mut deliver));
+        // What is no TLS from its first byte on may be something that is known.
+        let is_first = engine.state().protocol_version().is_none();
+        let foreign = if outcome.is_err() && is_first { plain::recognise(incoming.window()) } else { None };
         incoming.discard(discard);
         if handshaking {
             self.identity = notes.identity.or(self.identity.take());
@@ -451,7 +487,29 @@ impl Session {
             };
             self.continuity.receive(notes.tickets, &circumstances);
         }
-        outcome.map_err(Error::from_rustls)
+        if let Some(tracer) = self.tracer.as_mut() {
+            tracer.observe(Aftermath {
+                is_client: self.engine.is_client(),
+                state: self.engine.state(),
+                server_name: self.server_name.as_deref(),
+                local: self.identity.as_ref().map(Identity::certificate),
+                verifies: self.verifies,
+                key_log_failure: notes.key_log_failure,
+            });
+        }
+        outcome.map_err(|error| {
+            self.alert = trace::alert_for(&error, self.engine.is_handshaking());
+            Error::from_rustls(error).where_it_came(is_first, foreign)
+        })
+    }
+
+    fn tell(&mut self, step: impl FnOnce(&Self) -> Trace) {
+        if self.tracer.is_some() {
+            let step = step(self);
+            if let Some(tracer) = self.tracer.as_mut() {
+                tracer.tell(step);
+            }
+        }
     }
 
     /// The peer can be judged: nothing made after the first `sendable` bytes leaves.
@@ -479,6 +537,7 @@ impl Session {
         if self.phase == Phase::Handshaking && !self.engine.is_handshaking() {
             self.phase = Phase::Open { write_closed: false, ended: None };
             self.events.push_back(Event::Established);
+            self.tell(|session| Trace::Established(session.info()));
         }
     }
 
@@ -486,6 +545,9 @@ impl Session {
         if let Phase::Open { ended: ended @ None, .. } = &mut self.phase {
             *ended = Some(ending);
             self.events.push_back(Event::PeerClosed(ending));
+            if let Some(tracer) = self.tracer.as_mut() {
+                tracer.ended(ending);
+            }
             // rustls still refers to a message that it has seen a part of.
             self.incoming.drop_unseen();
         }
@@ -501,9 +563,13 @@ impl Session {
             if matches!(self.phase, Phase::Open { write_closed: true, .. }) {
                 self.outgoing.hold_after(self.outgoing.pending());
             }
+            let (alert, before) = (self.alert, self.outgoing.pending());
             // A further error says nothing new.
             let _ = self.drain_engine();
             self.outgoing.drop_held();
+            if let Some(tracer) = self.tracer.as_mut() {
+                tracer.failed(&error, alert, self.outgoing.sendable().get(before..).unwrap_or_default());
+            }
             self.incoming.clear();
             self.phase = Phase::Failed(error);
         }

@@ -33,6 +33,8 @@ pub(crate) struct Notes {
     pub(crate) offered: Option<Terms>,
     /// What the server gave to continue this session with.
     pub(crate) tickets: Vec<Ticket>,
+    /// Why a secret could not be logged.
+    pub(crate) key_log_failure: Option<String>,
 }
 
 impl Notes {

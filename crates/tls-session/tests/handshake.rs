@@ -13,8 +13,8 @@ use rustls::SignatureScheme;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use tls_certs::{Identity, Name, PeerName, VerifyError};
 use tls_session::{
-    Alert, ClientCertificate, ClientConfig, Error, Event, Phase, Protocols, ServerConfig, ServerVerification, Session,
-    Verdict,
+    Alert, ClientCertificate, ClientConfig, Error, Event, Foreign, Phase, Protocols, ServerConfig, ServerVerification,
+    Session, Verdict,
 };
 
 #[test]
@@ -228,19 +228,25 @@ fn an_address_is_no_server_name() {
 #[test]
 fn something_else_than_tls() {
     let configs = Configs::plain(TLS13);
-    for text in ["GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "SSH-2.0-OpenSSH\r\n", "\r\n\r\n\r\n"] {
+    for (text, what) in [
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", Some(Foreign::HttpRequest)),
+        ("SSH-2.0-OpenSSH\r\n", Some(Foreign::Ssh)),
+        ("\r\n\r\n\r\n", None),
+    ] {
         let mut server = configs.pair().server;
         server.session.receive(text.as_bytes());
         server.turn();
-        assert_eq!(server.error, Some(Error::Protocol("what the peer sent is not TLS".into())));
+        assert_eq!(server.error, Some(Error::NotTls(what)));
         assert!(matches!(server.session.phase(), Phase::Failed(_)));
     }
-    for text in ["220 mail.example ESMTP\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n"] {
+    for (text, what) in
+        [("220 mail.example ESMTP\r\n", Foreign::Greeting), ("HTTP/1.1 400 Bad Request\r\n\r\n", Foreign::HttpResponse)]
+    {
         let mut client = configs.pair().client;
         client.turn();
         client.session.receive(text.as_bytes());
         client.turn();
-        assert_eq!(client.error, Some(Error::Protocol("what the peer sent is not TLS".into())));
+        assert_eq!(client.error, Some(Error::NotTls(Some(what))));
     }
 }
 

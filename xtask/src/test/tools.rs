@@ -7,7 +7,7 @@ use crate::tcl::{Line, Tclsh};
 use crate::{apt, process};
 
 /// A program that a suite may need: how to see that it is there, and the Debian package that has it.
-const PROGRAMS: [(&str, &str, &str); 10] = [
+const PROGRAMS: [(&str, &str, &str); 11] = [
     ("openssl", "version", "openssl"),
     ("curl", "--version", "curl"),
     ("gnutls-cli", "--version", "gnutls-bin"),
@@ -18,6 +18,7 @@ const PROGRAMS: [(&str, &str, &str); 10] = [
     ("certutil", "--build-flags", "libnss3-tools"),
     ("aiosmtpd", "--version", "python3-aiosmtpd"),
     ("man", "--version", "man-db"),
+    ("tshark", "--version", "tshark"),
 ];
 
 /// Installs what is missing; returns a remark for each thing that cannot be had, whose tests then skip themselves.

@@ -11,6 +11,7 @@ use super::{Body, wrong_args};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::handles;
+use crate::state::Role;
 
 pub(super) const COMMANDS: &[(&str, Body)] = &[
     ("sspi_context_features", sspi_context_features),
@@ -38,7 +39,11 @@ fn sspi_context_sizes(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     let context: Arc<Context> = handles::look_up(&handle.to_text())?;
     let stepper = context.stepper()?;
     if stepper.is_negotiating() {
-        return Err(Failure::Session { error: tls_session::Error::NotOpen, negotiating: true });
+        return Err(Failure::Session {
+            error: tls_session::Error::NotOpen,
+            negotiating: true,
+            role: Role::of(stepper.session()),
+        });
     }
     let (header, trailer) = overhead(&stepper.session().info());
     Ok(Obj::dict([

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::credentials::{CredentialsHandle, configuration_failure};
 use crate::failure::Failure;
 use crate::handles;
+use crate::keylog;
 use crate::options;
 use crate::state::Role;
 use crate::stepper::{Status, Step, Stepper};
@@ -94,8 +95,8 @@ fn sspi_client_context(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
         config = config.with_alpn(names).map_err(configuration_failure)?;
     }
     let session = match target {
-        Some(name) => Session::client(&config, &name),
-        None => Session::unnamed_client(&config),
+        Some(name) => Session::client(&keylog::client(config), &name),
+        None => Session::unnamed_client(&keylog::client(config)),
     };
     Ok(hold(session.map_err(configuration_failure)?, Vec::new()))
 }
@@ -119,7 +120,7 @@ fn sspi_server_context(_: &Interp<'_>, words: &[Obj]) -> Result<Obj, Failure> {
     if let Some(names) = protocols(alpn.as_ref())? {
         config = config.with_alpn(names).map_err(configuration_failure)?;
     }
-    Ok(hold(Session::server(&config).map_err(configuration_failure)?, received))
+    Ok(hold(Session::server(&keylog::server(config)).map_err(configuration_failure)?, received))
 }
 
 /// Goes on with the handshake: `{done|continue|disconnected SEND LEFTOVER}`.
@@ -207,7 +208,7 @@ fn drive<R>(handle: &Obj, action: impl FnOnce(&mut Stepper) -> Result<R, tls_ses
     if negotiating {
         context.note(stepper.session());
     }
-    result.map_err(|error| Failure::Session { error, negotiating })
+    result.map_err(|error| Failure::Session { error, negotiating, role: Role::of(stepper.session()) })
 }
 
 fn hold(session: Session, received: Vec<u8>) -> Obj {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tcl_stubs::{Interp, Obj};
-use tls_certs::{CertStore, Identity, OcspResponse, TrustAnchors};
+use tls_certs::{CertError, CertStore, Identity, OcspResponse, TrustAnchors};
 use tls_session::{CipherStrength, Protocols};
 
 use super::{Body, elements, parse_options, verification, wrong_args};
@@ -181,7 +181,12 @@ fn cipher_strength(limits: &[i64]) -> Result<CipherStrength, Failure> {
 fn identity(handle: &Obj) -> Result<Identity, Failure> {
     let held: HeldCertificate = handles::look_up(&handle.to_text())?;
     let companions = held.store.map(|store| store.contents()).unwrap_or_default();
-    Ok(Identity::new(&held.certificate, &companions)?)
+    Identity::new(&held.certificate, &companions).map_err(|error| match error {
+        CertError::NoPrivateKey => {
+            Failure::WithoutKey { handle: handle.to_text(), subject: held.certificate.subject().rfc4514() }
+        }
+        error => error.into(),
+    })
 }
 
 fn protocol_versions(names: &[Obj]) -> Result<Protocols, Failure> {

@@ -12,11 +12,13 @@ mod making;
 mod names;
 mod sockets;
 mod stores;
+mod tracing;
 mod verification;
 
 use tcl_stubs::{Interp, Obj};
 
 use crate::failure::Failure;
+use crate::trace;
 
 /// What a command's body is.
 type Body = fn(&Interp<'_>, &[Obj]) -> Result<Obj, Failure>;
@@ -35,13 +37,16 @@ const TABLES: &[&[(&str, Body)]] = &[
     verification::COMMANDS,
     making::COMMANDS,
     held::COMMANDS,
+    tracing::COMMANDS,
 ];
 
 /// Defines all commands in `::twapi`.
 pub(crate) fn define(interp: &Interp<'_>) {
     for &(name, body) in TABLES.iter().copied().flatten() {
         interp.create_command(&format!("::twapi::{name}"), move |interp: &Interp<'_>, words: &[Obj]| {
-            body(interp, words.get(1..).unwrap_or_default()).map_err(|failure| failure.to_error_in(interp))
+            let result = body(interp, words.get(1..).unwrap_or_default());
+            trace::tell(interp);
+            result.map_err(|failure| failure.to_error_in(interp))
         });
     }
 }
