@@ -4,6 +4,7 @@
 #   make                  an installable package in target/package
 #   make demo             fetch a page and a file over HTTPS, in Tcl 8.6 and in Tcl 9
 #   make test             all tests      [TESTS=PATTERN] [TCL=8.6|9]
+#   make bench            measure beside other TLS for Tcl      [CASES=LIST] [ROUNDS=5] [SCALE=1]
 #   make install          put the package where tclsh finds it      [PREFIX=/usr/local] [TCLLIBDIR=DIR] [DESTDIR=DIR]
 #   make uninstall        and remove it from there      [the same variables]
 #   make clean            remove what was built
@@ -11,7 +12,7 @@
 XTASK = @sh xtask/run.sh
 
 # Passed on only where given, so that xtask knows a wish from a default. Through the environment: no quoting needed.
-export PREFIX DESTDIR TCLLIBDIR TESTS TCL
+export PREFIX DESTDIR TCLLIBDIR TESTS TCL CASES ROUNDS SCALE
 
 all: package
 
@@ -26,6 +27,9 @@ test:
 
 check: test
 
+bench:
+	$(XTASK) bench
+
 install:
 	$(XTASK) install
 
@@ -35,4 +39,4 @@ uninstall:
 clean:
 	cargo clean
 
-.PHONY: all package demo test check install uninstall clean
+.PHONY: all package demo test check bench install uninstall clean
