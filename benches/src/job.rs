@@ -16,7 +16,11 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// How long a server may take to notice what the client did.
 const SETTLE: Duration = Duration::from_secs(20);
 /// What a transfer checks before it is timed, in bytes.
-const CHECKED: f64 = 1_048_576.0;
+const CHECKED: u64 = 1_048_576;
+/// Connections that are made before and after those that are timed.
+const AROUND: u64 = 6;
+/// Idle connections that are there before the others.
+const FEW: u64 = 10;
 
 /// What is to be measured.
 #[derive(Clone, Debug)]
@@ -88,7 +92,8 @@ pub(crate) fn run(job: &Job, programs: &Programs, setup: &Setup, resumes: bool) 
 
     let facts = facts(&told);
     let number = |name: &str| facts.get(name).and_then(|value| value.parse::<f64>().ok()).unwrap_or_default();
-    let broken = settle(&mut server, |count| job.is_complete(&number, count))?;
+    let whole = |name: &str| count(&facts, name);
+    let broken = settle(&mut server, |seen| job.is_complete(&whole, seen))?;
     client.finish()?;
     server.finish()?;
 
@@ -97,7 +102,8 @@ pub(crate) fn run(job: &Job, programs: &Programs, setup: &Setup, resumes: bool) 
         ("seconds".to_owned(), seconds),
         ("server_rss_mb".to_owned(), after[0].rss / 1024.0),
         ("client_rss_mb".to_owned(), after[1].rss / 1024.0),
-        ("broken".to_owned(), broken),
+        #[allow(clippy::cast_precision_loss)] // as many as connections, at most
+        ("broken".to_owned(), broken as f64),
         ("resumed".to_owned(), number("resumed")),
     ]);
     let mut put = |name: &str, value: f64| values.insert(name.to_owned(), value);
@@ -136,22 +142,26 @@ pub(crate) fn run(job: &Job, programs: &Programs, setup: &Setup, resumes: bool) 
 }
 
 /// Waits until the server has seen all that the client did; returns how many connections it calls broken.
-fn settle(server: &mut Child, is_complete: impl Fn(&dyn Fn(&str) -> f64) -> bool) -> Result<f64> {
+fn settle(server: &mut Child, is_complete: impl Fn(&dyn Fn(&str) -> u64) -> bool) -> Result<u64> {
     let end = Instant::now() + SETTLE;
     loop {
         server.say("report")?;
         let closed = server.expect("closed", LIMIT)?;
         let line = format!("closed {closed}");
         let facts = facts(&line);
-        let count = |name: &str| facts.get(name).and_then(|value| value.parse().ok()).unwrap_or_default();
-        if is_complete(&count) {
-            return Ok(count("broken"));
+        let seen = |name: &str| count(&facts, name);
+        if is_complete(&seen) {
+            return Ok(seen("broken"));
         }
         if Instant::now() > end {
             return Err(server.fault(format!("did not do its part: {line}")));
         }
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+fn count(facts: &BTreeMap<String, String>, name: &str) -> u64 {
+    facts.get(name).and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 
 /// From `NAME VALUE NAME VALUE …`.
@@ -161,17 +171,24 @@ fn facts(line: &str) -> BTreeMap<String, String> {
 }
 
 impl Job {
-    /// Whether the server's counts say that it did what the client's say.
-    fn is_complete(&self, client: &dyn Fn(&str) -> f64, server: &dyn Fn(&str) -> f64) -> bool {
-        let connections = client("connections");
+    /// Whether both sides' counts say that all was done.
+    fn is_complete(&self, client: &dyn Fn(&str) -> u64, server: &dyn Fn(&str) -> u64) -> bool {
         match self.work {
-            Work::Bulk { .. } => server("moved") == client("bytes") + CHECKED,
-            Work::Connect { exchange: false, .. } => server("closed") == connections,
-            Work::Connect { exchange: true, .. } => {
-                server("answered") == connections && server("closed") == connections
+            Work::Bulk { bytes, .. } => client("bytes") == bytes && server("moved") == bytes + CHECKED,
+            Work::Connect { count, exchange, .. } => {
+                let connections = u64::from(count) + AROUND;
+                let answered = if exchange { connections } else { 1 };
+                client("connections") == connections
+                    && server("closed") == connections
+                    && server("answered") == answered
             }
-            Work::Requests { connections, .. } => server("answered") == client("requests") + f64::from(connections),
-            Work::Idle { .. } => server("answered") == connections,
+            Work::Requests { connections, count } => {
+                client("requests") == u64::from(count) && server("answered") == u64::from(count + connections)
+            }
+            Work::Idle { count } => {
+                let connections = u64::from(count) + FEW;
+                client("connections") == connections && server("answered") == connections
+            }
         }
     }
 

@@ -103,12 +103,14 @@ fn terminal(results: &Results, rows: &[Row]) -> String {
     text += &line(&["", "target", "measured", "quartiles", "met"].map(str::to_owned));
     for (title, rows) in by_target(rows) {
         if rows.iter().any(|row| row.measured.is_some()) {
-            text += &format!("{title}\n");
-            rows.iter().for_each(|row| text += &line(&row_cells(row)));
+            let _ = writeln!(text, "{title}");
+            for row in rows {
+                text += &line(&row_cells(row));
+            }
         }
     }
     for skipped in &results.skipped {
-        text += &format!("skipped: {skipped}\n");
+        let _ = writeln!(text, "skipped: {skipped}");
     }
     text
 }
@@ -144,7 +146,9 @@ fn markdown(results: &Results, rows: &[Row], plots: &[String]) -> String {
     for (heading, lines) in [("Left out", &results.skipped), ("Failed", &results.failures)] {
         if !lines.is_empty() {
             let _ = write!(text, "\n## {heading}\n\n");
-            lines.iter().for_each(|line| text += &format!("- {}\n", line.replace('\n', "\n  ")));
+            for line in lines {
+                let _ = writeln!(text, "- {}", line.replace('\n', "\n  "));
+            }
         }
     }
     for plot in plots {

@@ -218,21 +218,29 @@ proc line {chan} {
     }
 }
 
-proc exchange {chan} {
-    puts $chan hello
-    if {[gets $chan reply] < 0 || $reply ne "reply hello"} {error "answered: $reply"}
+# All ask before the first waits for its answer: where one has to wait for an acknowledgement, all wait together.
+proc exchange {chans} {
+    foreach chan $chans {
+        puts $chan hello
+    }
+    foreach chan $chans {
+        if {[gets $chan reply] < 0 || $reply ne "reply hello"} {error "answered: $reply"}
+    }
 }
 
 proc open_line {number} {
     set chan [connect [name $number]]
     fconfigure $chan -translation binary -buffering line
-    exchange $chan
     return $chan
 }
 
 # The handshake, or with it one exchange.
 proc client::connect_only {} {times {{number} {close [connect [name $number]]}}}
-proc client::exchange {} {times {{number} {close [open_line $number]}}}
+proc client::exchange {} {times {{number} {
+    set chan [open_line $number]
+    exchange $chan
+    close $chan
+}}}
 
 proc times {lambda} {
     set count [option -count]
@@ -247,6 +255,7 @@ proc times {lambda} {
     set time [expr {[clock microseconds] - $start}]
     # Whether such a connection is a resumed one is asked apart from those that are timed.
     set chan [open_line [incr i]]
+    exchange $chan
     set about [about $chan]
     close $chan
     done micros $time connections [expr {$count + 6}] {*}$about
@@ -254,13 +263,16 @@ proc times {lambda} {
 
 proc client::idle {} {
     for {set i 1} {$i <= 10} {incr i} {
-        lappend chans [open_line -$i]
+        lappend few [open_line -$i]
     }
+    exchange $few
     ready
     set start [clock microseconds]
     for {set i 1} {$i <= [option -count]} {incr i} {
         lappend chans [open_line $i]
     }
+    exchange $chans
+    lappend chans {*}$few
     done micros [expr {[clock microseconds] - $start}] connections [llength $chans] {*}[about [lindex $chans 0]]
 }
 

@@ -36,6 +36,9 @@ pub(crate) struct Stream {
     ended: bool,
 }
 
+/// What takes plaintext.
+type Take<'a> = dyn FnMut(&[u8]) + 'a;
+
 /// How far one look at the incoming bytes got.
 enum Step {
     Advanced,
@@ -97,7 +100,7 @@ impl Stream {
     }
 
     /// Hands the plaintext that comes next to `take`; false at the end.
-    pub(crate) fn read_with(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
+    pub(crate) fn read_with(&mut self, take: &mut Take<'_>) -> io::Result<bool> {
         if !self.pending.is_empty() {
             take(&self.pending);
             self.pending.clear();
@@ -147,7 +150,7 @@ impl Stream {
     }
 
     /// One look at what is here, and one read if that is not enough. Plaintext goes to `take`, or is kept.
-    fn advance(&mut self, mut take: Option<&mut dyn FnMut(&[u8])>) -> io::Result<bool> {
+    fn advance(&mut self, mut take: Option<&mut Take<'_>>) -> io::Result<bool> {
         let mut delivered = 0;
         loop {
             let pending = &mut self.pending;
@@ -208,7 +211,7 @@ impl Stream {
         Ok(count > 0)
     }
 
-    /// Sends `data`, or close_notify.
+    /// Sends `data`, or `close_notify`.
     fn send(&mut self, data: Option<&[u8]>) -> io::Result<()> {
         loop {
             let mut deliver = |bytes: &[u8]| self.pending.extend_from_slice(bytes);
@@ -242,7 +245,7 @@ fn step<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     outgoing: &mut Vec<u8>,
     socket: &mut TcpStream,
-    deliver: &mut dyn FnMut(&[u8]),
+    deliver: &mut Take<'_>,
 ) -> (usize, io::Result<Step>) {
     act(status, outgoing, socket, deliver, |_, _, _| Ok(Step::Open))
 }
@@ -253,7 +256,7 @@ fn emit<Data>(
     data: Option<&[u8]>,
     outgoing: &mut Vec<u8>,
     socket: &mut TcpStream,
-    deliver: &mut dyn FnMut(&[u8]),
+    deliver: &mut Take<'_>,
 ) -> (usize, io::Result<Step>) {
     act(status, outgoing, socket, deliver, |mut traffic, outgoing, socket| {
         let mut room = data.map_or(0, <[u8]>::len) + OVERHEAD;
@@ -280,7 +283,7 @@ fn act<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     outgoing: &mut Vec<u8>,
     socket: &mut TcpStream,
-    deliver: &mut dyn FnMut(&[u8]),
+    deliver: &mut Take<'_>,
     when_open: impl FnOnce(WriteTraffic<'_, Data>, &mut Vec<u8>, &mut TcpStream) -> io::Result<Step>,
 ) -> (usize, io::Result<Step>) {
     let mut discard = status.discard;
