@@ -219,7 +219,7 @@ proc line {chan} {
 }
 
 # All ask before the first waits for its answer: where one has to wait for an acknowledgement, all wait together.
-proc exchange {chans} {
+proc converse {chans} {
     foreach chan $chans {
         puts $chan hello
     }
@@ -238,7 +238,7 @@ proc open_line {number} {
 proc client::connect_only {} {times {{number} {close [connect [name $number]]}}}
 proc client::exchange {} {times {{number} {
     set chan [open_line $number]
-    exchange $chan
+    converse $chan
     close $chan
 }}}
 
@@ -255,7 +255,7 @@ proc times {lambda} {
     set time [expr {[clock microseconds] - $start}]
     # Whether such a connection is a resumed one is asked apart from those that are timed.
     set chan [open_line [incr i]]
-    exchange $chan
+    converse $chan
     set about [about $chan]
     close $chan
     done micros $time connections [expr {$count + 6}] {*}$about
@@ -265,13 +265,13 @@ proc client::idle {} {
     for {set i 1} {$i <= 10} {incr i} {
         lappend few [open_line -$i]
     }
-    exchange $few
+    converse $few
     ready
     set start [clock microseconds]
     for {set i 1} {$i <= [option -count]} {incr i} {
         lappend chans [open_line $i]
     }
-    exchange $chans
+    converse $chans
     lappend chans {*}$few
     done micros [expr {[clock microseconds] - $start}] connections [llength $chans] {*}[about [lindex $chans 0]]
 }
