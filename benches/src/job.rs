@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -80,7 +81,7 @@ pub(crate) fn run(job: &Job, programs: &Programs, setup: &Setup, resumes: bool) 
     };
     let mut server = start("server", &[])?;
     let port = server.expect("port", LIMIT)?;
-    let mut client = start("client", &[("port", port)])?;
+    let mut client = start("client", &[("port", port), ("from", next_address())])?;
     client.expect("ready", LIMIT)?;
 
     let (cpu, memory) = ([server.cpu()?, client.cpu()?], [server.memory()?, client.memory()?]);
@@ -158,6 +159,13 @@ fn settle(server: &mut Child, is_complete: impl Fn(&dyn Fn(&str) -> u64) -> bool
         }
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A loopback address for each client: see `peer.tcl`.
+fn next_address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("127.{}.{}.{}", 1 + number / 62_500 % 250, number / 250 % 250, 1 + number % 250)
 }
 
 fn count(facts: &BTreeMap<String, String>, name: &str) -> u64 {

@@ -8,7 +8,7 @@
 package require Tcl 8.6-
 
 set options [dict merge {
-    -mode lines -job connect -port 0 -cert {} -key {} -cafile {} -cadir {} -payload {}
+    -mode lines -job connect -port 0 -from 127.0.0.1 -cert {} -key {} -cafile {} -cadir {} -payload {}
     -copy 0 -buffer default -direction down -bytes 0 -count 0 -connections 1 -names many -scratch {}
 } [lassign $argv kind role]]
 proc option {name} {dict get $::options $name}
@@ -26,11 +26,14 @@ interp bgerror {} background
 
 # --- what differs: how a listening socket and a connection are made ------------
 
+# Tcl binds a client's socket before it connects. The kernel then looks for a port that no earlier connection of the same
+# address still waits on (TIME-WAIT), and after some thousands of them takes milliseconds for it: so each run has its own
+# address.
 namespace eval transport {}
 
 proc transport::plain {} {
     proc listen {accept} {socket -server $accept -myaddr 127.0.0.1 0}
-    proc connect {name} {socket 127.0.0.1 [option -port]}
+    proc connect {name} {socket -myaddr [option -from] 127.0.0.1 [option -port]}
     proc about {chan} {return {resumed 0 protocol none cipher none}}
 }
 
@@ -44,7 +47,7 @@ proc transport::tcltls {} {
         if {[option $name] ne {}} {lappend trust $name [option $name]}
     }
     proc connect {name} [string map [list TRUST $trust] {
-        set chan [tls::socket -require 1 TRUST -servername $name 127.0.0.1 [option -port]]
+        set chan [tls::socket -require 1 TRUST -servername $name -myaddr [option -from] 127.0.0.1 [option -port]]
         # Else the handshake would wait for the first data.
         tls::handshake $chan
         return $chan
@@ -71,7 +74,7 @@ proc transport::ours {} {
             [twapi::sspi_schannel_credentials -certificates [list $cert]]]
         twapi::tls_socket -server $accept -myaddr 127.0.0.1 -credentials $credentials 0
     }
-    proc connect {name} {twapi::tls_socket -peersubject $name 127.0.0.1 [option -port]}
+    proc connect {name} {twapi::tls_socket -peersubject $name -myaddr [option -from] 127.0.0.1 [option -port]}
     proc about {chan} {
         set info [twapi::tls_info $chan]
         dict with info {
