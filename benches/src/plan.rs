@@ -68,7 +68,10 @@ fn bulk(scale: f64) -> Vec<Group> {
             for copy in [true, false] {
                 let work = Work::Bulk { up, copy, buffer, bytes };
                 let how = if copy { "copy" } else { "puts" };
-                jobs.extend([PLAIN8, TCLTLS, OURS8].map(|peer| job(peer, how, work)));
+                // With 4 KB for each turn of Tcl 8.6's event loop these take seconds for what others do in a moment.
+                let slow = if copy && buffer.is_none() { bytes / 8 } else { bytes };
+                let less = Work::Bulk { up, copy, buffer, bytes: slow };
+                jobs.extend([job(PLAIN8, how, less), job(TCLTLS, how, less), job(OURS8, how, work)]);
                 if copy {
                     jobs.extend([PLAIN9, OURS9].map(|peer| job(peer, how, work)));
                 }
