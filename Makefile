@@ -5,6 +5,7 @@
 #   make demo             fetch a page and a file over HTTPS, in Tcl 8.6 and in Tcl 9
 #   make test             all tests      [TESTS=PATTERN] [TCL=8.6|9]
 #   make doc              manual pages in target/manual: for man, and as HTML
+#   make bench            measure beside other TLS for Tcl      [CASES=LIST] [ROUNDS=5] [SCALE=1]
 #   make install          put the package where tclsh finds it      [PREFIX=/usr/local] [TCLLIBDIR=DIR] [DESTDIR=DIR]
 #   make uninstall        and remove it from there      [the same variables]
 #   make dist             a versioned tar.gz in target/dist
@@ -14,7 +15,7 @@
 XTASK = @sh xtask/run.sh
 
 # Passed on only where given, so that xtask knows a wish from a default. Through the environment: no quoting needed.
-export PREFIX DESTDIR TCLLIBDIR TESTS TCL
+export PREFIX DESTDIR TCLLIBDIR TESTS TCL CASES ROUNDS SCALE
 
 all: package
 
@@ -28,6 +29,9 @@ test:
 	$(XTASK) test
 
 check: test
+
+bench:
+	$(XTASK) bench
 
 install:
 	$(XTASK) install
@@ -47,4 +51,4 @@ deb:
 clean:
 	cargo clean
 
-.PHONY: all package demo test check install uninstall doc dist deb clean
+.PHONY: all package demo test check bench install uninstall doc dist deb clean

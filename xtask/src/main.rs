@@ -1,7 +1,8 @@
-//! `cargo xtask COMMAND`: builds, packages, installs, tests and demonstrates tcl-rustls. The Makefile only calls it.
+//! `cargo xtask COMMAND`: builds, packages, installs, tests, demonstrates and measures tcl-rustls. The Makefile only calls it.
 #![forbid(unsafe_code)]
 
 mod apt;
+mod bench;
 mod deb;
 mod demo;
 mod dist;
@@ -44,6 +45,10 @@ Commands:
   test         build and run all tests, in Tcl 8.6 and Tcl 9
                  --tcl 8.6|9      [TCL]        the Tcl suites in this Tcl only
                  --tests PATTERN  [TESTS]      glob: suites of that name (`rust` is the Rust tests), else tests of that name
+  bench        measure beside plain sockets, TclTLS and rustls alone; results in target/bench
+                 --cases LIST     [CASES]      only these (default: all; benches/README.md names them)
+                 --rounds N       [ROUNDS]     how often each takes its turn (default: 5)
+                 --scale FACTOR   [SCALE]      sizes and counts, times this
   version      print the version of the package
   help         print this
 
@@ -81,6 +86,7 @@ fn run() -> Result<()> {
         "uninstall" => install::uninstall(&options.place),
         "demo" => demo::run(&workspace, options.tcl),
         "test" => test::run(&workspace, options.tcl, options.tests.as_deref()),
+        "bench" => bench::run(&workspace, &options.bench),
         "version" => {
             println!("{}", workspace::VERSION);
             Ok(())
@@ -100,6 +106,7 @@ struct Options {
     build: bool,
     tcl: Wanted,
     tests: Option<String>,
+    bench: bench::Wishes,
 }
 
 impl Options {
@@ -108,6 +115,7 @@ impl Options {
         let mut build = true;
         let (mut prefix, mut tcllibdir, mut destdir) = (None, None, None);
         let (mut tcl, mut tests) = (None, None);
+        let (mut cases, mut rounds, mut scale) = (None, None, None);
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -117,6 +125,9 @@ impl Options {
                 Arg::Long("no-build") => build = false,
                 Arg::Long("tcl") => tcl = Some(arguments.value()?.string()?),
                 Arg::Long("tests") => tests = Some(arguments.value()?.string()?),
+                Arg::Long("cases") => cases = Some(arguments.value()?.string()?),
+                Arg::Long("rounds") => rounds = Some(arguments.value()?.string()?),
+                Arg::Long("scale") => scale = Some(arguments.value()?.string()?),
                 Arg::Long("help") | Arg::Short('h') => command = Some("help".to_owned()),
                 Arg::Value(value) if command.is_none() => command = Some(value.string()?),
                 other => return Err(other.unexpected().into()),
@@ -135,6 +146,11 @@ impl Options {
             build,
             tcl: Wanted::parse(tcl.or_else(|| text("TCL")).as_deref())?,
             tests: tests.or_else(|| text("TESTS")),
+            bench: bench::Wishes {
+                cases: cases.or_else(|| text("CASES")),
+                rounds: rounds.or_else(|| text("ROUNDS")),
+                scale: scale.or_else(|| text("SCALE")),
+            },
         })
     }
 }
