@@ -108,7 +108,13 @@ fn failed(chan: Channel<TlsChannel>, failure: &Failure) {
 fn announce(chan: Channel<TlsChannel>) {
     driver::refresh(&chan);
     if let Ok(ready) = chan.driver().with(State::ready) {
+        let weak = chan.downgrade();
         chan.notify(ready);
+        // Our last flight has waited for what the scripts would write, and waits no longer.
+        weak.handle(|chan| {
+            let _ = chan.driver().with(|state| state.pump.as_mut().map(|pump| pump.send()));
+            driver::refresh(&chan);
+        });
     }
 }
 

@@ -103,13 +103,16 @@ impl Trace {
             WAITING.set(true);
         }
         if schedule == Some(true) {
-            let interp = self.interp;
-            tcl_stubs::later(move || {
-                with_tracer(interp, |tracer| tracer.scheduled = false);
-                tell_all(interp);
-            });
+            tell_later(self.interp);
         }
     }
+}
+
+fn tell_later(interp: InterpId) {
+    tcl_stubs::later(move || {
+        with_tracer(interp, |tracer| tracer.scheduled = false);
+        tell_all(interp);
+    });
 }
 
 impl Pump {
@@ -171,7 +174,14 @@ fn tell_all(id: InterpId) {
             set_command(id, String::new());
         }
     }
-    with_tracer(id, |tracer| tracer.telling = false);
+    // A script that enters the event loop finds the timer of what came meanwhile in vain.
+    let again = with_tracer(id, |tracer| {
+        tracer.telling = false;
+        !tracer.waiting.is_empty() && !std::mem::replace(&mut tracer.scheduled, true)
+    });
+    if again == Some(true) {
+        tell_later(id);
+    }
     let waiting =
         |tracers: &RefCell<HashMap<InterpId, Tracer>>| tracers.borrow().values().any(|t| !t.waiting.is_empty());
     WAITING.set(TRACERS.try_with(waiting).unwrap_or_default());

@@ -134,10 +134,6 @@ impl Judgement<'_> {
                 (Some(Fault::RevocationUnknown), RevocationCheck::Leaf | RevocationCheck::Chain) => {
                     attempt.revocation = RevocationCheck::WhereKnown;
                 }
-                // A list that tells nothing is none.
-                (_, RevocationCheck::WhereKnown) if error == VerifyError::RevocationUnknown => {
-                    attempt.revocation = RevocationCheck::Never;
-                }
                 _ => return Err(error),
             }
         }
@@ -161,7 +157,11 @@ impl Judgement<'_> {
         let intermediates: Vec<CertificateDer<'_>> = self.companions.iter().map(|c| c.der().clone()).collect();
         let check = |now| {
             let anchors = Cow::Borrowed(&*attempt.anchors);
-            let evidence = (!self.responses.is_empty()).then_some(evidence);
+            // webpki takes the first list of an issuer's name and no other, whichever key signed it; the evidence takes
+            // that of the key.
+            let by_evidence = !self.responses.is_empty()
+                || (attempt.revocation == RevocationCheck::WhereKnown && !evidence.lists.is_empty());
+            let evidence = by_evidence.then_some(evidence);
             let check = Check { anchors, now, purpose: attempt.purpose, revocation, evidence };
             check.chain(cert.der(), &intermediates)
         };
@@ -186,7 +186,7 @@ impl Judgement<'_> {
         lists: &'l [&'l CertRevocationList<'static>],
     ) -> Result<Option<RevocationOptions<'l>>, VerifyError> {
         let (depth, unknown) = match attempt.revocation {
-            RevocationCheck::Never => return Ok(None),
+            RevocationCheck::Never | RevocationCheck::WhereKnown => return Ok(None),
             // Lists need not tell of each certificate: see the evidence.
             RevocationCheck::Leaf if !self.responses.is_empty() => {
                 (RevocationCheckDepth::EndEntity, UnknownStatusPolicy::Allow)
@@ -194,7 +194,6 @@ impl Judgement<'_> {
             RevocationCheck::Chain if !self.responses.is_empty() => {
                 (RevocationCheckDepth::Chain, UnknownStatusPolicy::Allow)
             }
-            RevocationCheck::WhereKnown => (RevocationCheckDepth::Chain, UnknownStatusPolicy::Allow),
             RevocationCheck::Leaf => (RevocationCheckDepth::EndEntity, UnknownStatusPolicy::Deny),
             RevocationCheck::Chain => (RevocationCheckDepth::Chain, UnknownStatusPolicy::Deny),
         };

@@ -27,6 +27,8 @@ pub(crate) struct Continuity {
 
 #[derive(Debug)]
 struct Client {
+    /// When this session ends at the latest, and when it began: tickets may come long after what was verified then.
+    begun: Option<(u64, u64)>,
     store: Arc<SessionStore>,
     place: Place,
     /// On what terms the session stood that was offered to the server.
@@ -62,6 +64,7 @@ impl Continuity {
     pub(crate) fn client(store: Option<&Arc<SessionStore>>, partition: &Arc<str>, server: ServerName<'static>) -> Self {
         let client = store.map(|store| {
             Box::new(Client {
+                begun: store.end_of_new(),
                 store: Arc::clone(store),
                 place: Place { server, partition: Arc::clone(partition) },
                 offered: None,
@@ -153,7 +156,7 @@ impl Client {
                 (true, Some(earlier)) => Some(earlier.clone()),
                 (true, None) => None,
                 (false, _) => {
-                    let (end, time) = self.store.end_of_new()?;
+                    let (end, time) = self.begun?;
                     let end = first_expiry(now.peer, time).map_or(end, |expiry| expiry.min(end));
                     Some(Terms { end, identity: now.identity.cloned().map(Arc::new), group: now.group })
                 }

@@ -90,10 +90,10 @@ pub(crate) fn seconds(clock: &dyn TimeProvider) -> Option<u64> {
     clock.current_time().map(|now| now.as_secs())
 }
 
-/// When the first of the certificates expires that has not done so already, in seconds since 1970. Those that have
-/// cannot be what the others were trusted for.
+/// When the first of the certificates expires that had not done so at `now`, in seconds since 1970; in its last second a
+/// certificate is valid still. Those that had cannot be what the others were trusted for.
 pub(crate) fn first_expiry<'a>(chain: impl IntoIterator<Item = &'a CertificateDer<'a>>, now: u64) -> Option<u64> {
     let certificates = chain.into_iter().filter_map(|der| Certificate::from_der(der).ok());
     let ends = certificates.filter_map(|certificate| u64::try_from(certificate.validity().not_after).ok());
-    ends.filter(|&end| end > now).min()
+    ends.filter(|&end| end >= now).min()
 }
