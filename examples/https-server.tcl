@@ -79,7 +79,7 @@ proc certificate {} {
     }
     set cert [twapi::cert_store_find_certificate $store has_private_key]
     twapi::cert_store_release $store
-    if {$cert eq ""} {error "there is no certificate with its private key in it"}
+    if {$cert eq ""} {error "there is no certificate with its private key in \"[expr {$options(-pfx) ne "" ? $options(-pfx) : $options(-cert)}]\""}
     return $cert
 }
 
@@ -523,6 +523,12 @@ set root [file normalize [parse_options $argv]]
 # Its true name, when links are followed; of "/" nothing is left, and a path begins with a slash.
 set root [string trimright [file dirname [file normalize $root/x]] /]
 if {![file isdirectory $root/]} {fail "\"$root\" is no folder"}
+foreach option {-cert -key -pfx} {
+    set file [file normalize $options($option)]
+    if {$options($option) ne "" && [string first $root/ $file] == 0} {
+        fail "the private key must not lie in what is served: \"$options($option)\" is in $root/"
+    }
+}
 try {
     set f [open [file join [file dirname [file normalize [info script]]] https-server-status.html]]
     chan configure $f -encoding utf-8
