@@ -10,7 +10,7 @@ use tls_session::Verdict;
 
 use crate::driver::{self, TlsChannel};
 use crate::failure::Failure;
-use crate::pump::{Deadline, Goal, NoRoom, Outcome, Reads};
+use crate::pump::{Deadline, Goal, NoRoom, Outcome, Pump, Reads};
 use crate::state::{Stage, State, Verifier};
 use crate::trace::TraceEvent;
 
@@ -112,7 +112,7 @@ fn announce(chan: Channel<TlsChannel>) {
         chan.notify(ready);
         // Our last flight has waited for what the scripts would write, and waits no longer.
         weak.handle(|chan| {
-            let _ = chan.driver().with(|state| state.pump.as_mut().map(|pump| pump.send()));
+            let _ = chan.driver().with(|state| state.pump.as_mut().map(Pump::send));
             driver::refresh(&chan);
         });
     }
